@@ -1,0 +1,54 @@
+import { describe, expect, it } from '@jest/globals';
+import { ERROR_CATALOGUE } from './catalogue.js';
+import { toEnvelope } from './envelope.js';
+import { isSanctumError, messageOf, SanctumError } from './sanctum-error.js';
+
+describe('SanctumError', () => {
+  it('keeps code, param, cause and definition', () => {
+    const cause = new Error('root');
+    const error = new SanctumError('queue_full', 'full', { cause, param: 'x', retryAfterS: 2 });
+    expect(error).toMatchObject({ code: 'queue_full', param: 'x', retryAfterS: 2, cause });
+    expect(error.definition).toBe(ERROR_CATALOGUE.queue_full);
+  });
+
+  it('is recognised by shape, so that it survives process boundaries', () => {
+    const foreign = Object.assign(new Error('x'), { name: 'SanctumError', code: 'loading' });
+    expect(isSanctumError(foreign)).toBe(true);
+    expect(isSanctumError(Object.assign(new Error('x'), { code: 'loading' }))).toBe(false);
+    expect(
+      isSanctumError(Object.assign(new Error('x'), { name: 'SanctumError', code: 'toString' })),
+    ).toBe(false);
+  });
+});
+
+describe('toEnvelope', () => {
+  it('speaks OpenAI and names the source', () => {
+    const error = new SanctumError('queue_full', 'The queue is full.', { retryAfterS: 1 });
+    expect(toEnvelope(error, 'engine')).toEqual({
+      status: 429,
+      retryAfterS: 1,
+      body: {
+        error: {
+          message: 'The queue is full.',
+          type: 'rate_limit_error',
+          code: 'queue_full',
+          param: null,
+          source: 'engine',
+        },
+      },
+    });
+  });
+
+  it('never shows the message of an unexpected error', () => {
+    const { status, body } = toEnvelope(new Error('secret token abc'), 'router');
+    expect(status).toBe(500);
+    expect(JSON.stringify(body)).not.toContain('abc');
+  });
+});
+
+describe('messageOf', () => {
+  it('takes anything thrown', () => {
+    expect(messageOf(new Error('a'))).toBe('a');
+    expect(messageOf('b')).toBe('b');
+  });
+});
