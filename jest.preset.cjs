@@ -19,6 +19,7 @@ module.exports = {
       },
     ],
   },
+  reporters: ['default', require.resolve('./tools/launcher/count-reporter.cjs')],
   testTimeout: 30_000,
   forceExit: false,
   detectOpenHandles: false,

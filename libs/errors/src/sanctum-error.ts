@@ -27,10 +27,10 @@ export class SanctumError extends Error {
 }
 Object.defineProperty(SanctumError.prototype, 'name', { value: 'SanctumError' });
 
-/** By shape, not by class: errors cross process and bundle boundaries. */
+/** By shape, not by class: errors cross process, realm and bundle boundaries. */
 export function isSanctumError(error: unknown): error is SanctumError {
   return (
-    error instanceof Error &&
+    isErrorLike(error) &&
     error.name === 'SanctumError' &&
     'code' in error &&
     typeof error.code === 'string' &&
@@ -40,5 +40,14 @@ export function isSanctumError(error: unknown): error is SanctumError {
 
 /** The message of anything thrown. */
 export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  return isErrorLike(error) ? error.message : String(error);
+}
+
+function isErrorLike(error: unknown): error is Error {
+  return (
+    typeof error === 'object' &&
+    error !== null &&
+    'message' in error &&
+    typeof error.message === 'string'
+  );
 }

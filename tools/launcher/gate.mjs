@@ -1,0 +1,100 @@
+// The gate: every check in the order a developer runs them, one line each, and a count at the end.
+// usage: gate.mjs [--only STEP[,STEP]]
+import { spawn } from 'node:child_process';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
+const reports = mkdtempSync(path.join(os.tmpdir(), 'sanctum-gate-'));
+const bin = (name) => path.join(root, 'node_modules', '.bin', name);
+const nx = (...args) => [bin('nx'), ...args, '--output-style=stream'];
+
+/** Tests are never answered from a cache; what only reads sources may be. */
+const STEPS = [
+  { name: 'format', command: [bin('prettier'), '--check', '--log-level=warn', '.'] },
+  { name: 'format-native', command: () => clangFormat() },
+  { name: 'sync', command: nx('sync:check') },
+  { name: 'native', command: nx('run-many', '-t', 'native') },
+  { name: 'lint', command: nx('run-many', '-t', 'lint', '--parallel=2') },
+  { name: 'typecheck', command: nx('run-many', '-t', 'typecheck', '--parallel=2') },
+  { name: 'build', command: nx('run-many', '-t', 'build', '--parallel=2') },
+  { name: 'test', command: nx('run-many', '-t', 'test', '--parallel=2', '--skip-nx-cache') },
+  { name: 'sanitize', command: nx('run-many', '-t', 'native-sanitize', '--skip-nx-cache') },
+  { name: 'e2e', command: nx('run-many', '-t', 'e2e', '--skip-nx-cache') },
+  { name: 'docs', command: nx('run-many', '-t', 'docs') },
+];
+
+const steps = selectSteps(process.argv.slice(2));
+let failedSteps = 0;
+for (const step of steps) {
+  const startedAt = performance.now();
+  const code = await run(typeof step.command === 'function' ? step.command() : step.command);
+  const seconds = ((performance.now() - startedAt) / 1000).toFixed(1);
+  console.log(`gate: ${step.name} ${code === 0 ? 'ok' : `FAILED (exit ${code})`} in ${seconds} s`);
+  if (code !== 0) failedSteps += 1;
+}
+const { passed, failed, skipped } = countTests();
+rmSync(reports, { recursive: true, force: true });
+if (skipped > 0) console.log(`gate: ${skipped} tests were skipped; their reasons are above`);
+const passedSteps = steps.length - failedSteps;
+console.log(`${passed + passedSteps} passed, ${failed + failedSteps} failed`);
+process.exit(failed + failedSteps === 0 && passed > 0 ? 0 : 1);
+
+function selectSteps(args) {
+  const at = args.indexOf('--only');
+  if (at < 0) return STEPS;
+  const names = (args[at + 1] ?? '').split(',');
+  const unknown = names.filter((name) => !STEPS.some((step) => step.name === name));
+  if (unknown.length > 0) {
+    const known = STEPS.map((step) => step.name).join(', ');
+    console.error(`gate: unknown step ${unknown.join(', ')}; the steps are ${known}`);
+    process.exit(2);
+  }
+  return STEPS.filter((step) => names.includes(step.name));
+}
+
+function run([file, ...args]) {
+  return new Promise((resolve) => {
+    const child = spawn(file, args, {
+      cwd: root,
+      stdio: ['ignore', 'inherit', 'inherit'],
+      env: {
+        ...process.env,
+        CI: 'true',
+        NX_DAEMON: 'false',
+        NX_TUI: 'false',
+        SANCTUM_TEST_REPORTS: reports,
+        NODE_NO_WARNINGS: '1',
+      },
+    });
+    child.on('error', (error) => {
+      console.error(error.message);
+      resolve(127);
+    });
+    child.on('close', (code, signal) => resolve(code ?? signal));
+  });
+}
+
+function countTests() {
+  const total = { passed: 0, failed: 0, skipped: 0 };
+  for (const file of readdirSync(reports)) {
+    const report = JSON.parse(readFileSync(path.join(reports, file), 'utf8'));
+    for (const key of Object.keys(total)) total[key] += report[key];
+  }
+  return total;
+}
+
+function clangFormat() {
+  const files = nativeSources(path.join(root, 'libs', 'kernels', 'native'));
+  return [bin('clang-format'), '--dry-run', '--Werror', ...files];
+}
+
+function nativeSources(folder) {
+  return readdirSync(folder).flatMap((name) => {
+    const full = path.join(folder, name);
+    if (statSync(full).isDirectory()) return nativeSources(full);
+    return /\.(h|hpp|cpp|c)$/.test(name) ? [full] : [];
+  });
+}
