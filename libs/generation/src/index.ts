@@ -8,3 +8,12 @@ export type {
   StepSpan,
   TokenLogprob,
 } from './causal-model.js';
+export { DEFAULT_SCHEDULER_LIMITS, type SchedulerLimits } from './limits.js';
+export type {
+  ChatMessage,
+  FinishReason,
+  GenerationOptions,
+  SamplingParams,
+  TokenReport,
+  TokenText,
+} from './request.js';

@@ -1,0 +1,49 @@
+/** Why an answer ended: the model or a stop sequence ended it, or it ran out of tokens. */
+export type FinishReason = 'stop' | 'length';
+
+export interface ChatMessage {
+  readonly role: 'system' | 'developer' | 'user' | 'assistant';
+  readonly content: string;
+  readonly name?: string;
+}
+
+/** How tokens are drawn; the fields of `NativeSampling` that do not change within an answer. */
+export interface SamplingParams {
+  readonly temperature: number;
+  readonly topK: number;
+  readonly topP: number;
+  readonly minP: number;
+  readonly repetitionPenalty: number;
+  readonly presencePenalty: number;
+  readonly frequencyPenalty: number;
+  readonly logitBias: ReadonlyMap<number, number>;
+  /** Unsigned 64-bit; left out, every request draws its own. */
+  readonly seed?: bigint;
+}
+
+/** All that a request says about its answer, whatever its prompt. */
+export interface GenerationOptions {
+  readonly sampling: SamplingParams;
+  /** Left out: as many as the context has room for. */
+  readonly maxTokens?: number;
+  /** The answer ends before the first of these; at most four, none empty. */
+  readonly stop: readonly string[];
+  /** Report log-probabilities, each with this many alternatives (0 to 20). */
+  readonly logprobs?: number;
+  /** Go on after end-of-sequence, up to `maxTokens`: for measurements. */
+  readonly ignoreEos: boolean;
+}
+
+/** A token as a reader sees it. `bytes` tells the truth where `text` had to replace a cut byte. */
+export interface TokenText {
+  readonly token: number;
+  readonly text: string;
+  readonly bytes: readonly number[];
+  /** Natural logarithm. */
+  readonly logprob: number;
+}
+
+/** A token of the answer with the alternatives it was drawn among, best first. */
+export interface TokenReport extends TokenText {
+  readonly top: readonly TokenText[];
+}
