@@ -1,0 +1,30 @@
+import { defineConfig } from 'vitepress';
+
+// VitePress reads the default export of this file.
+export default defineConfig({
+  title: 'Sanctum',
+  description: 'The operating system for one operator’s AI at home',
+  cleanUrls: true,
+  ignoreDeadLinks: false,
+  themeConfig: {
+    search: { provider: 'local' },
+    sidebar: [
+      {
+        text: 'Start',
+        items: [
+          { text: 'Install', link: '/install' },
+          { text: 'Chat', link: '/chat' },
+        ],
+      },
+      {
+        text: 'Run',
+        items: [
+          { text: 'Models', link: '/models' },
+          { text: 'Identities', link: '/identities' },
+          { text: 'Configuration', link: '/configuration' },
+          { text: 'Compatibility', link: '/compatibility' },
+        ],
+      },
+    ],
+  },
+});
