@@ -1,1 +1,25 @@
-export {};
+export { writeFileAtomic } from './atomic-file.js';
+export { errnoOf } from './errno.js';
+export { exampleInstance, writeExampleInstance, type ExampleOptions } from './example.js';
+export { createHome, homePaths, type HomePaths, type KeyPairFiles } from './home-paths.js';
+export {
+  SERVICE_ALIASES,
+  type BackendSection,
+  type EngineSection,
+  type Instance,
+  type NatsSection,
+  type RouterSection,
+  type UpstreamSection,
+} from './instance-schema.js';
+export { INSTANCE_BYTES_MAX, loadInstance, parseInstance } from './load-instance.js';
+export {
+  applyPorts,
+  pickFreePorts,
+  PORT_NAMES,
+  portsOf,
+  readPorts,
+  writePorts,
+  type PortName,
+  type PortTable,
+} from './ports.js';
+export { isPublicHost } from './upstream-url.js';

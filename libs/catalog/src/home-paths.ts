@@ -1,0 +1,94 @@
+import { chmodSync, mkdirSync } from 'node:fs';
+import { isAbsolute, join, resolve } from 'node:path';
+
+export interface KeyPairFiles {
+  readonly cert: string;
+  readonly key: string;
+}
+
+/** Where everything of one instance lives. All paths are absolute. */
+export interface HomePaths {
+  readonly home: string;
+  readonly instanceFile: string;
+  readonly certs: string;
+  readonly ca: KeyPairFiles;
+  readonly server: KeyPairFiles;
+  readonly clients: string;
+  /** Certificate and key of one identity, found by convention. */
+  client(identity: string): KeyPairFiles;
+  readonly secrets: string;
+  readonly councilToken: string;
+  readonly config: string;
+  readonly natsConfig: string;
+  readonly state: string;
+  readonly portsFile: string;
+  readonly supervisorFile: string;
+  readonly jetstream: string;
+  readonly spool: string;
+  readonly logs: string;
+  readonly models: string;
+}
+
+/** Layout of `$SANCTUM_HOME`; nothing is read or made. */
+export function homePaths(home: string): HomePaths {
+  const root = resolve(home);
+  const certs = join(root, 'certs');
+  const clients = join(certs, 'clients');
+  const secrets = join(root, 'secrets');
+  const config = join(root, 'config');
+  const state = join(root, 'state');
+  return {
+    home: root,
+    instanceFile: join(root, 'instance.yaml'),
+    certs,
+    ca: keyPair(certs, 'ca'),
+    server: keyPair(certs, 'server'),
+    clients,
+    client: (identity) => keyPair(clients, identity),
+    secrets,
+    councilToken: join(secrets, 'council-mlx.token'),
+    config,
+    natsConfig: join(config, 'nats.conf'),
+    state,
+    portsFile: join(state, 'ports.json'),
+    supervisorFile: join(state, 'supervisor.json'),
+    jetstream: join(state, 'nats', 'jetstream'),
+    spool: join(root, 'spool'),
+    logs: join(root, 'logs'),
+    models: join(root, 'models'),
+  };
+}
+
+/** Makes the folders of a home, private to the owner; folders that exist lose group and world bits. */
+export function createHome(home: string): HomePaths {
+  const paths = homePaths(home);
+  const folders = [
+    paths.home,
+    paths.certs,
+    paths.clients,
+    paths.secrets,
+    paths.config,
+    paths.state,
+    paths.jetstream,
+    paths.spool,
+    paths.logs,
+    paths.models,
+  ];
+  for (const folder of folders) {
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    chmodSync(folder, 0o700);
+  }
+  return paths;
+}
+
+/** A path as written in instance.yaml: absolute, `~/…`, or relative to the file's folder. */
+export function resolveFrom(base: string, path: string, userHome: string): string {
+  if (path === '~' || path.startsWith('~/')) {
+    return join(userHome, path.slice(1));
+  }
+  return isAbsolute(path) ? path : resolve(base, path);
+}
+
+function keyPair(folder: string, name: string): KeyPairFiles {
+  return { cert: join(folder, `${name}.crt`), key: join(folder, `${name}.key`) };
+}

@@ -1,0 +1,129 @@
+import { z } from 'zod';
+import {
+  count,
+  environmentName,
+  filePath,
+  host,
+  listenerTls,
+  megabytes,
+  port,
+  seconds,
+  section,
+  slug,
+} from './sections.js';
+import { isPublicHost, upstreamUrl } from './upstream-url.js';
+
+const MODEL_PATTERNS_MAX = 256;
+const FALLBACK_URLS_MAX = 16;
+
+const timeouts = section({
+  connect_s: seconds.exactOptional(),
+  first_byte_s: seconds.exactOptional(),
+  idle_s: seconds.exactOptional(),
+  total_s: seconds.exactOptional(),
+});
+
+function clientTls(base: string) {
+  return section({
+    ca: filePath(base).exactOptional(),
+    cert: filePath(base).exactOptional(),
+    key: filePath(base).exactOptional(),
+    identity: slug.exactOptional(),
+  });
+}
+
+function upstream(base: string) {
+  return section({
+    url: upstreamUrl,
+    api_key_env: environmentName.nullable().exactOptional(),
+    default_model: slug.exactOptional(),
+    tls: clientTls(base).exactOptional(),
+    timeouts: timeouts.exactOptional(),
+  });
+}
+
+function backend(base: string) {
+  return section({
+    url: upstreamUrl,
+    fallback_urls: z
+      .array(z.union([upstreamUrl, upstream(base)]))
+      .max(FALLBACK_URLS_MAX)
+      .default([]),
+    models: z.array(z.string().min(1).max(128)).max(MODEL_PATTERNS_MAX).default([]),
+    default_model: slug.exactOptional(),
+    api_key_env: environmentName.exactOptional(),
+    tls: clientTls(base).exactOptional(),
+    timeouts: timeouts.exactOptional(),
+    daily_cap_completion_tokens: count.exactOptional(),
+    slow_threshold_s: seconds.exactOptional(),
+    slow_trip_count: count.exactOptional(),
+    strip_thinking: z.boolean().exactOptional(),
+    description: z.string().max(500).exactOptional(),
+  }).superRefine(refuseInheritedKeys);
+}
+
+/** A key reaches plain-string URLs of its backend; a foreign public host must be given its own. */
+function refuseInheritedKeys(
+  value: {
+    url: string;
+    api_key_env?: string;
+    fallback_urls: (string | { url: string; api_key_env?: string | null })[];
+  },
+  context: z.core.$RefinementCtx,
+): void {
+  if (value.api_key_env === undefined) {
+    return;
+  }
+  const own = new URL(value.url).hostname;
+  value.fallback_urls.forEach((entry, index) => {
+    const inherits = typeof entry === 'string' || entry.api_key_env === undefined;
+    const { hostname } = new URL(typeof entry === 'string' ? entry : entry.url);
+    if (inherits && hostname !== own && isPublicHost(hostname)) {
+      context.addIssue({
+        code: 'custom',
+        path: ['fallback_urls', index],
+        message:
+          `an object {url, api_key_env} for ${hostname}: a public host never inherits ` +
+          `$${String(value.api_key_env)}; name its own variable, or null for none`,
+      });
+    }
+  });
+}
+
+/** `services.router`, spelled as in the file. */
+export function routerSection(base: string) {
+  return section({
+    enabled: z.boolean().default(true),
+    host: host.default('127.0.0.1'),
+    port: port.default(8900),
+    tls: listenerTls(base).exactOptional(),
+    auth_token_file: filePath(base).exactOptional(),
+    default: slug.exactOptional(),
+    strict_models: z.boolean().default(false),
+    intent_keywords: z.record(slug, z.array(z.string().min(1)).max(256)).default({}),
+    backends: z.record(slug, backend(base)).default({}),
+    limits: section({
+      body_mb: megabytes.exactOptional(),
+      connections: count.exactOptional(),
+      requests: count.exactOptional(),
+      header_kb: count.exactOptional(),
+      request_read_s: seconds.exactOptional(),
+      drain_s: seconds.exactOptional(),
+    }).prefault({}),
+  }).superRefine((value, context) => {
+    const named = { default: value.default, ...keysOf(value.intent_keywords) };
+    for (const [key, name] of Object.entries(named)) {
+      if (name !== undefined && !Object.hasOwn(value.backends, name)) {
+        context.addIssue({
+          code: 'custom',
+          path: key === 'default' ? ['default'] : ['intent_keywords', name],
+          message: `the name of a backend (${Object.keys(value.backends).join(', ') || 'none is declared'})`,
+        });
+      }
+    }
+  });
+}
+
+function keysOf(record: Record<string, unknown>): Record<string, string> {
+  return Object.fromEntries(Object.keys(record).map((name) => [`intent:${name}`, name]));
+}
