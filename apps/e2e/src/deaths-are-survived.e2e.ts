@@ -1,0 +1,154 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { readFile, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { createInterface } from 'node:readline';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { checkout, Instance } from './instance.js';
+
+const SECOND_ENGINE = path.join(checkout, 'apps/engine/dist/bundle/main.mjs');
+
+describe('the death of a process is survived', () => {
+  let instance: Instance;
+  let router: string;
+
+  beforeAll(async () => {
+    instance = await Instance.create();
+    expect(await instance.up()).toMatchObject({ code: 0 });
+    router = await instance.url('router');
+  });
+
+  afterAll(async () => {
+    expect(await instance.destroy()).toEqual([]);
+  });
+
+  it('answers from the restarted engine after kill -9 of all its processes', async () => {
+    const before = await instance.service('engine');
+    for (const pid of before.pids) process.kill(pid, 'SIGKILL');
+    const answer = await eventually(() => ask(router));
+    expect(answer).toBe('4');
+    const after = await instance.service('engine');
+    expect(after.pid).not.toBe(before.pid);
+  });
+
+  it('answers again after kill -9 of the worker alone, with the same main process', async () => {
+    const before = await instance.service('engine');
+    const worker = before.pids.find((pid) => pid !== before.pid);
+    expect(worker).toBeDefined();
+    process.kill(worker ?? 0, 'SIGKILL');
+    expect(await eventually(() => ask(router))).toBe('4');
+    expect((await instance.service('engine')).pid).toBe(before.pid);
+  });
+
+  it('chats while NATS is dead', async () => {
+    const nats = await instance.service('nats');
+    process.kill(nats.pid ?? 0, 'SIGKILL');
+    expect(await ask(router)).toBe('4');
+    await eventually(async () => {
+      const { pid, healthy } = await instance.service('nats');
+      if (pid === nats.pid || !healthy) throw new Error('NATS is not back yet');
+    });
+  });
+});
+
+describe('a second engine takes over without the client noticing', () => {
+  let instance: Instance;
+  let second: ChildProcess | undefined;
+
+  beforeAll(async () => {
+    instance = await Instance.create();
+    expect(await instance.up()).toMatchObject({ code: 0 });
+    const models = path.join(checkout, 'deploy/models');
+    second = spawn(
+      process.execPath,
+      [
+        SECOND_ENGINE,
+        ...['--model', path.join(models, 'padawan'), '--port', '0'],
+        ...['--manifest', path.join(models, 'padawan.manifest.sha256')],
+        ...['--manifest-sig', path.join(models, 'padawan.manifest.sha256.sig')],
+        ...['--manifest-pubkey', path.join(checkout, 'deploy/trust/manifest-pubkey.ed25519')],
+      ],
+      { stdio: ['ignore', 'pipe', 'inherit'] },
+    );
+    const url = await readyUrl(second);
+    const file = path.join(instance.home, 'instance.yaml');
+    const text = await readFile(file, 'utf8');
+    const council = text.indexOf('council-secure:', text.indexOf('backends:'));
+    const line = text.indexOf('url:', council);
+    const indent = text.slice(text.lastIndexOf('\n', line) + 1, line);
+    const end = text.indexOf('\n', line) + 1;
+    const fallback = `${indent}fallback_urls:\n${indent}  - ${url}/v1\n`;
+    await writeFile(file, text.slice(0, end) + fallback + text.slice(end));
+    expect((await instance.run('down')).code).toBe(0);
+    expect(await instance.up()).toMatchObject({ code: 0 });
+  });
+
+  afterAll(async () => {
+    second?.kill('SIGKILL');
+    expect(await instance.destroy()).toEqual([]);
+  });
+
+  it('answers every request while the first engine is killed', async () => {
+    const router = await instance.url('router');
+    const first = await instance.service('engine');
+    const answers: Promise<{ content: string; urlIndex: string | null }>[] = [];
+    for (let index = 0; index < 5; index += 1) answers.push(askWithIndex(router));
+    for (const pid of first.pids) process.kill(pid, 'SIGKILL');
+    for (let index = 0; index < 20; index += 1) answers.push(askWithIndex(router));
+    const settled = await Promise.all(answers);
+    expect(settled.map(({ content }) => content)).toEqual(settled.map(() => '4'));
+    expect(settled.some(({ urlIndex }) => urlIndex === '1')).toBe(true);
+  });
+});
+
+async function ask(router: string): Promise<string> {
+  return (await askWithIndex(router)).content;
+}
+
+async function askWithIndex(router: string): Promise<{ content: string; urlIndex: string | null }> {
+  const response = await fetch(`${router}/v1/chat/completions`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({
+      model: 'council-secure',
+      temperature: 0,
+      messages: [{ role: 'user', content: 'What is 2+2? Respond with only the number.' }],
+    }),
+  });
+  const text = await response.text();
+  if (!response.ok) throw new Error(`${response.status}: ${text}`);
+  const { choices } = JSON.parse(text) as { choices: { message: { content: string } }[] };
+  return {
+    content: choices[0]?.message.content.trim() ?? '',
+    urlIndex: response.headers.get('x-sanctum-url-index'),
+  };
+}
+
+/** Tries again whenever an attempt has failed, until the test's own time is up. */
+async function eventually<T>(attempt: () => Promise<T>): Promise<T> {
+  const deadline = Date.now() + 60_000;
+  for (;;) {
+    try {
+      return await attempt();
+    } catch (error) {
+      if (Date.now() > deadline) throw error;
+    }
+  }
+}
+
+/** The first listener's URL from the engine's `ready` log line. */
+async function readyUrl(child: ChildProcess): Promise<string> {
+  if (!child.stdout) throw new Error('the engine was started without a pipe');
+  const lines = createInterface({ input: child.stdout });
+  const exited = once(child, 'exit').then(() => {
+    throw new Error('the second engine ended before it was ready');
+  });
+  const ready = (async () => {
+    for await (const line of lines) {
+      const entry = JSON.parse(line) as { msg?: string; urls?: string[] };
+      if (entry.msg === 'ready' && entry.urls?.[0]) return entry.urls[0];
+    }
+    throw new Error('the second engine printed no ready line');
+  })();
+  return Promise.race([ready, exited]);
+}
