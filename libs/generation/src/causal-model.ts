@@ -30,8 +30,8 @@ export interface StepSpan {
 }
 
 /**
- * Order of application: penalties over `history`, `logitBias`, top-k, top-p, min-p, temperature,
- * then argmax (temperature 0) or a categorical draw by (`seed`, `counter`).
+ * Order of application: penalties, `logitBias`, top-k, top-p, min-p, temperature, then argmax
+ * (temperature 0; the lowest token on a tie) or a categorical draw by (`seed`, `counter`).
  */
 export interface NativeSampling {
   /** 0 picks the most likely token. */
@@ -42,14 +42,16 @@ export interface NativeSampling {
   readonly topP: number;
   /** 0 keeps every token. */
   readonly minP: number;
-  /** 1 changes nothing. */
+  /** 1 changes nothing; counts all of `history`. */
   readonly repetitionPenalty: number;
-  /** 0 changes nothing. */
+  /** 0 changes nothing; counts `history` after the prompt. */
   readonly presencePenalty: number;
-  /** 0 changes nothing. */
+  /** 0 changes nothing; counts `history` after the prompt. */
   readonly frequencyPenalty: number;
-  /** The token ids that the three penalties count, oldest first. */
+  /** The token ids that the penalties count: the prompt, then the answer so far. */
   readonly history: Int32Array;
+  /** How many tokens of `history` are the prompt. */
+  readonly promptCount: number;
   /** Added to the logits, by token id. */
   readonly logitBias: ReadonlyMap<number, number>;
   /** Unsigned 64-bit. The same seed and counter draw the same token from the same logits. */
@@ -60,7 +62,7 @@ export interface NativeSampling {
   readonly topLogprobs: number;
 }
 
-/** A token with the natural logarithm of its probability before sampling narrowed the choice. */
+/** A token and the natural logarithm of its probability by the model alone, nothing applied. */
 export interface TokenLogprob {
   readonly token: number;
   readonly logprob: number;
