@@ -1,0 +1,42 @@
+// An upstream that costs next to nothing: a fixed answer, or a stream of N chunks.
+// usage: mock-upstream.mjs [CHUNKS]; prints its port
+import { createServer } from 'node:http';
+
+const chunks = Number(process.argv[2] ?? 64);
+const base = { id: 'chatcmpl-bench', created: 1, model: 'mock' };
+const answer = Buffer.from(
+  JSON.stringify({
+    ...base,
+    object: 'chat.completion',
+    choices: [
+      { index: 0, finish_reason: 'stop', message: { role: 'assistant', content: 'Four.' } },
+    ],
+    usage: { prompt_tokens: 12, completion_tokens: 2, total_tokens: 14 },
+  }),
+);
+const event = (delta, finish) =>
+  `data: ${JSON.stringify({
+    ...base,
+    object: 'chat.completion.chunk',
+    choices: [{ index: 0, delta, finish_reason: finish }],
+  })}\n\n`;
+
+const server = createServer((request, response) => {
+  const parts = [];
+  request.on('data', (part) => parts.push(part));
+  request.on('end', () => {
+    if (!Buffer.concat(parts).includes('"stream":true')) {
+      response.writeHead(200, {
+        'content-type': 'application/json',
+        'content-length': answer.length,
+      });
+      response.end(answer);
+      return;
+    }
+    response.writeHead(200, { 'content-type': 'text/event-stream' });
+    for (let i = 0; i < chunks; i += 1) response.write(event({ content: 'word ' }, null));
+    response.write(event({}, 'stop'));
+    response.end('data: [DONE]\n\n');
+  });
+});
+server.listen(0, '127.0.0.1', () => console.log(server.address().port));
