@@ -1,0 +1,67 @@
+import { serviceOf, type Identity } from './identities.js';
+import { STREAM_NAMES } from './nats-streams.js';
+import {
+  inboxPrefix,
+  SERVICE_API_SUBJECTS,
+  SERVICE_API_VERBS,
+  subjectDefinitions,
+  subscription,
+} from './nats-subjects.js';
+
+export interface Permissions {
+  /** Allow-lists; everything else is denied. */
+  readonly publish: readonly string[];
+  readonly subscribe: readonly string[];
+  /** May answer a request on its reply subject, once, within a minute. */
+  readonly answers: boolean;
+}
+
+/** What one identity may do on NATS, from the declarations of subjects and streams alone. */
+export function permissionsFor(identity: Identity): Permissions {
+  const service = serviceOf(identity);
+  const inbox = `${inboxPrefix(identity)}.>`;
+  const published = subjectDefinitions().filter((entry) => entry.publishers.includes(identity));
+  const subscribed = subjectDefinitions().filter((entry) => entry.subscribers.includes(identity));
+  const publish = [
+    ...published.map((entry) => entry.subject.replace('{service}', service ?? '')),
+    // A publisher makes its stream when it is not there yet, and can neither change nor empty it.
+    ...unique(published.map((entry) => entry.stream)).map(
+      (name) => `$JS.API.STREAM.CREATE.${name}`,
+    ),
+    ...(identity === 'sanctumctl' ? operatorRequests() : []),
+  ];
+  const subscribe = [
+    inbox,
+    ...subscribed.map(subscription),
+    ...(service === undefined ? [] : SERVICE_API_VERBS.flatMap((verb) => questions(verb, service))),
+  ];
+  return { publish, subscribe, answers: service !== undefined };
+}
+
+/** A question to all, to this service, and to one instance of it. */
+function questions(verb: string, service: string): string[] {
+  return [`$SRV.${verb}`, `$SRV.${verb}.${service}`, `$SRV.${verb}.${service}.*`];
+}
+
+/** The operator reads and manages streams, and asks the services. */
+function operatorRequests(): string[] {
+  return [
+    SERVICE_API_SUBJECTS,
+    '$JS.API.INFO',
+    '$JS.API.STREAM.NAMES',
+    '$JS.API.STREAM.LIST',
+    ...STREAM_NAMES.flatMap((name) => [
+      ...['CREATE', 'UPDATE', 'INFO', 'MSG.GET'].map((verb) => `$JS.API.STREAM.${verb}.${name}`),
+      `$JS.API.CONSUMER.*.${name}`,
+      `$JS.API.CONSUMER.*.${name}.>`,
+      `$JS.API.CONSUMER.MSG.NEXT.${name}.>`,
+      `$JS.API.DIRECT.GET.${name}`,
+      `$JS.API.DIRECT.GET.${name}.>`,
+      `$JS.ACK.${name}.>`,
+    ]),
+  ];
+}
+
+function unique(names: readonly (string | undefined)[]): string[] {
+  return [...new Set(names.filter((name) => name !== undefined))];
+}

@@ -1,0 +1,88 @@
+import type { z } from 'zod';
+import { IDENTITIES, serviceOf, type Identity, type ServiceName } from './identities.js';
+import {
+  failoverSchema,
+  heartbeatSchema,
+  workerRestartedSchema,
+  type Failover,
+  type WorkerRestarted,
+} from './nats-payloads.js';
+
+export type StreamName = 'INCIDENTS';
+
+export interface SubjectDefinition {
+  /** The subject; `{service}` stands for the token of the identity's own service. */
+  readonly subject: string;
+  readonly summary: string;
+  readonly payload: z.ZodType;
+  readonly publishers: readonly Identity[];
+  readonly subscribers: readonly Identity[];
+  /** JetStream keeps it when set; core NATS otherwise. */
+  readonly stream?: StreamName;
+}
+
+const services = IDENTITIES.filter((identity) => serviceOf(identity) !== undefined);
+
+/** Every subject of Sanctum. Nothing else spells one. */
+export const SUBJECTS = {
+  heartbeat: {
+    subject: 'sanctum.heartbeat.{service}',
+    summary: 'A service is alive, and in which state.',
+    payload: heartbeatSchema,
+    publishers: services,
+    subscribers: ['sanctumctl', 'guardian'],
+  },
+  workerRestarted: {
+    subject: 'sanctum.incident.worker-restarted',
+    summary: 'The engine restarted its model worker.',
+    payload: workerRestartedSchema,
+    publishers: ['engine'],
+    subscribers: ['sanctumctl', 'guardian'],
+    stream: 'INCIDENTS',
+  },
+  failover: {
+    subject: 'sanctum.incident.failover',
+    summary: 'A request was answered by a fallback URL.',
+    payload: failoverSchema,
+    publishers: ['sanctum-server'],
+    subscribers: ['sanctumctl', 'guardian'],
+    stream: 'INCIDENTS',
+  },
+} as const satisfies Record<string, SubjectDefinition>;
+export type SubjectName = keyof typeof SUBJECTS;
+
+/** Events, by subject: what JetStream keeps. */
+export interface EventPayloads {
+  'sanctum.incident.worker-restarted': WorkerRestarted;
+  'sanctum.incident.failover': Failover;
+}
+export type EventSubject = keyof EventPayloads;
+
+/** The services API of NATS (ADR-32): a question on the left is answered by each service. */
+export const SERVICE_API_VERBS = ['PING', 'INFO', 'STATS'] as const;
+export const SERVICE_API_SUBJECTS = '$SRV.>';
+
+export function subjectDefinitions(): readonly SubjectDefinition[] {
+  return Object.values<SubjectDefinition>(SUBJECTS);
+}
+
+export function heartbeatSubject(service: ServiceName): string {
+  return SUBJECTS.heartbeat.subject.replace('{service}', service);
+}
+
+/** The schema of an event's data; undefined for a subject no stream keeps. */
+export function eventSchema(subject: string): z.ZodType | undefined {
+  return subjectDefinitions().find(
+    (entry) => entry.subject === subject && entry.stream !== undefined,
+  )?.payload;
+}
+
+/** Replies to this identity, and to nobody else, arrive here. */
+export function inboxPrefix(identity: Identity): string {
+  return `_INBOX.${identity}`;
+}
+
+/** Every service, whole subjects: `sanctum.heartbeat.*`. */
+export function subscription(definition: SubjectDefinition): string {
+  return definition.subject.replace('{service}', '*');
+}
