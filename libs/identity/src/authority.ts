@@ -1,11 +1,9 @@
 import 'reflect-metadata';
 import { createPublicKey, randomBytes, webcrypto, X509Certificate } from 'node:crypto';
-import { mkdir } from 'node:fs/promises';
 import * as x509 from '@peculiar/x509';
+import { createHome, writeFileAtomic, type HomePaths, type KeyPairFiles } from '@sanctum/catalog';
 import { messageOf, SanctumError } from '@sanctum/errors';
-import { writeFileAtomic } from './atomic-file.js';
 import { readPem } from './pem-file.js';
-import { pkiPaths, type CertificatePaths } from './paths.js';
 import { assertName } from './service-identity.js';
 
 x509.cryptoProvider.set(webcrypto);
@@ -52,20 +50,19 @@ export async function exportKey(key: webcrypto.CryptoKey): Promise<string> {
 }
 
 /** Writes the key before the certificate: a certificate on disk always has its key. */
-export async function writePair(paths: CertificatePaths, cert: string, key: string): Promise<void> {
-  await writeFileAtomic(paths.key, key, 0o600);
-  await writeFileAtomic(paths.cert, cert, 0o644);
+export function writePair(paths: KeyPairFiles, cert: string, key: string): void {
+  writeFileAtomic(paths.key, key, 0o600);
+  writeFileAtomic(paths.cert, cert, 0o644);
 }
 
 /** Makes a new self-signed CA (EC P-256, five years, path length 0) and writes it. */
 export async function createAuthority(
-  certsDir: string,
+  home: HomePaths,
   instance: string,
   now: Date,
 ): Promise<Authority> {
   assertName('instance', instance);
-  const paths = pkiPaths(certsDir);
-  await mkdir(paths.clientsDir, { recursive: true, mode: 0o700 });
+  createHome(home.home);
   const keys = await webcrypto.subtle.generateKey(KEY_ALGORITHM, true, ['sign', 'verify']);
   const certificate = await x509.X509CertificateGenerator.createSelfSigned({
     serialNumber: newSerial(),
@@ -83,13 +80,13 @@ export async function createAuthority(
     ],
   });
   const pem = `${certificate.toString('pem')}\n`;
-  await writePair(paths.ca, pem, await exportKey(keys.privateKey));
+  writePair(home.ca, pem, await exportKey(keys.privateKey));
   return { certificate, pem, key: keys.privateKey };
 }
 
 /** Loads the CA for signing. Throws `certificate_invalid` naming the file. */
-export async function loadAuthority(certsDir: string, now: Date): Promise<Authority> {
-  const paths = pkiPaths(certsDir).ca;
+export async function loadAuthority(home: HomePaths, now: Date): Promise<Authority> {
+  const paths = home.ca;
   const [pem, keyPem] = await Promise.all([
     readPem(paths.cert, 'CA certificate'),
     readPem(paths.key, 'CA private key'),
@@ -111,7 +108,7 @@ export async function loadAuthority(certsDir: string, now: Date): Promise<Author
   }
 }
 
-function assertPair(certPem: string, keyPem: string, paths: CertificatePaths): void {
+function assertPair(certPem: string, keyPem: string, paths: KeyPairFiles): void {
   const ofKey = createPublicKey(keyPem).export({ type: 'spki', format: 'der' });
   const ofCert = new X509Certificate(certPem).publicKey.export({ type: 'spki', format: 'der' });
   if (ofKey.equals(ofCert)) return;

@@ -1,4 +1,3 @@
-export { pkiPaths, type CertificatePaths, type PkiPaths } from './paths.js';
 export { identityUri, parseIdentityUri, type ServiceIdentity } from './service-identity.js';
 export { initPki, type InitPkiOptions, type InitPkiReport } from './init.js';
 export {
@@ -30,4 +29,3 @@ export {
   type TlsMaterial,
   type TlsPaths,
 } from './tls.js';
-export { writeFileAtomic } from './atomic-file.js';

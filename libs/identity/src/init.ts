@@ -1,13 +1,13 @@
 import { access } from 'node:fs/promises';
+import type { HomePaths, KeyPairFiles } from '@sanctum/catalog';
 import { SanctumError } from '@sanctum/errors';
 import { createAuthority, loadAuthority } from './authority.js';
 import { issueCertificate, LOOPBACK_NAMES, type IssueOptions } from './issue.js';
 import { verifyCertificate, type CertificateInfo } from './inspect.js';
-import { pkiPaths, type CertificatePaths } from './paths.js';
 import { readPem } from './pem-file.js';
 
 export interface InitPkiOptions {
-  readonly certsDir: string;
+  readonly home: HomePaths;
   readonly instance: string;
   /** Host names and addresses of listeners beside loopback. */
   readonly addresses?: readonly string[];
@@ -30,32 +30,29 @@ export interface InitPkiReport {
  * is never replaced. Safe to call at every start. Throws `certificate_invalid` or `io`.
  */
 export async function initPki(options: InitPkiOptions): Promise<InitPkiReport> {
-  const { certsDir, instance, now = new Date() } = options;
-  const paths = pkiPaths(certsDir);
+  const { home, instance, now = new Date() } = options;
   const issued: string[] = [];
   const kept: string[] = [];
-  const hasCa = await Promise.all([exists(paths.ca.cert), exists(paths.ca.key)]);
+  const hasCa = await Promise.all([exists(home.ca.cert), exists(home.ca.key)]);
   if (hasCa[0] !== hasCa[1]) {
-    const [present, lost] = hasCa[0]
-      ? [paths.ca.cert, paths.ca.key]
-      : [paths.ca.key, paths.ca.cert];
+    const [present, lost] = hasCa[0] ? [home.ca.cert, home.ca.key] : [home.ca.key, home.ca.cert];
     throw new SanctumError(
       'certificate_invalid',
-      `${present} exists but ${lost} is gone. Restore it, or move ${certsDir} away to start anew.`,
+      `${present} exists but ${lost} is gone. Restore it, or move ${home.certs} away to start anew.`,
       { param: lost },
     );
   }
   const authority = hasCa[0]
-    ? await loadAuthority(certsDir, now)
-    : await createAuthority(certsDir, instance, now);
-  (hasCa[0] ? kept : issued).push(paths.ca.cert);
+    ? await loadAuthority(home, now)
+    : await createAuthority(home, instance, now);
+  (hasCa[0] ? kept : issued).push(home.ca.cert);
 
   const lifetime = options.leafDays === undefined ? {} : { days: options.leafDays };
-  const base = { certsDir, instance, now, ...lifetime };
-  const wanted: [CertificatePaths, IssueOptions][] = [
-    [paths.server, { ...base, kind: 'server', addresses: options.addresses ?? [] }],
-    ...options.identities.map((identity): [CertificatePaths, IssueOptions] => [
-      paths.client(identity),
+  const base = { home, instance, now, ...lifetime };
+  const wanted: [KeyPairFiles, IssueOptions][] = [
+    [home.server, { ...base, kind: 'server', addresses: options.addresses ?? [] }],
+    ...options.identities.map((identity): [KeyPairFiles, IssueOptions] => [
+      home.client(identity),
       { ...base, kind: 'client', identity },
     ]),
   ];
@@ -72,7 +69,7 @@ export async function initPki(options: InitPkiOptions): Promise<InitPkiReport> {
 }
 
 interface Candidate {
-  readonly target: CertificatePaths;
+  readonly target: KeyPairFiles;
   readonly request: IssueOptions;
   readonly ca: string;
   readonly now: Date;

@@ -1,10 +1,10 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { readdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import * as x509 from '@peculiar/x509';
+import { errnoOf, type HomePaths } from '@sanctum/catalog';
 import { messageOf, SanctumError } from '@sanctum/errors';
 import { readPem } from './pem-file.js';
-import { pkiPaths } from './paths.js';
 import { parseIdentityUri, type ServiceIdentity } from './service-identity.js';
 
 export type CertificateKind = 'ca' | 'server' | 'client' | 'other';
@@ -99,16 +99,13 @@ export function soleIdentity(uris: readonly string[]): ServiceIdentity | undefin
   return uris.length === 1 && uri !== undefined ? parseIdentityUri(uri) : undefined;
 }
 
-/** Every certificate below `certsDir`: CA, server, then clients by name. Missing files are left out. */
-export async function listCertificates(certsDir: string): Promise<CertificateInfo[]> {
-  const paths = pkiPaths(certsDir);
-  const names = await entries(paths.clientsDir);
+/** Every certificate of a home: CA, server, then clients by name. Missing ones are left out. */
+export async function listCertificates(home: HomePaths): Promise<CertificateInfo[]> {
+  const names = await entries(home.clients);
   const clients = names.filter((name) => name.endsWith('.crt')).sort();
-  const present = new Set(await entries(certsDir));
-  const own = [paths.ca.cert, paths.server.cert].filter((path) =>
-    present.has(path.slice(certsDir.length + 1)),
-  );
-  const files = [...own, ...clients.map((name) => join(paths.clientsDir, name))];
+  const present = new Set(await entries(home.certs));
+  const own = [home.ca.cert, home.server.cert].filter((path) => present.has(basename(path)));
+  const files = [...own, ...clients.map((name) => join(home.clients, name))];
   return Promise.all(
     files.map(async (path) => describeCertificate(await readPem(path, 'certificate'), path)),
   );
@@ -181,7 +178,7 @@ async function entries(dir: string): Promise<string[]> {
   try {
     return await readdir(dir);
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return [];
+    if (errnoOf(error) === 'ENOENT') return [];
     throw new SanctumError('io', `Cannot list ${dir}: ${messageOf(error)}`, {
       cause: error,
       param: dir,

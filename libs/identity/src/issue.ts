@@ -1,7 +1,7 @@
 import { isIP } from 'node:net';
-import { mkdir } from 'node:fs/promises';
 import { webcrypto } from 'node:crypto';
 import * as x509 from '@peculiar/x509';
+import type { HomePaths } from '@sanctum/catalog';
 import { SanctumError } from '@sanctum/errors';
 import {
   exportKey,
@@ -14,7 +14,6 @@ import {
   type Authority,
 } from './authority.js';
 import { describeCertificate, type CertificateInfo } from './inspect.js';
-import { pkiPaths } from './paths.js';
 import { identityUri } from './service-identity.js';
 
 export const LEAF_DAYS_DEFAULT = 30;
@@ -23,7 +22,8 @@ export const LEAF_DAYS_MAX = 825;
 export const LOOPBACK_NAMES = ['localhost', '127.0.0.1', '::1'] as const;
 
 interface IssueBase {
-  readonly certsDir: string;
+  /** Holds the CA; the certificate is written where the home's layout puts it. */
+  readonly home: HomePaths;
   readonly instance: string;
   /** Lifetime; 30 by default. */
   readonly days?: number;
@@ -46,7 +46,7 @@ export interface IssueClientOptions extends IssueBase {
 export type IssueOptions = IssueServerOptions | IssueClientOptions;
 
 /**
- * Makes a key and a certificate signed by the CA in `certsDir`, and writes both:
+ * Makes a key and a certificate signed by the CA of the home, and writes both:
  * `server.{crt,key}` with serverAuth and a SAN per address, or `clients/<identity>.{crt,key}` with
  * clientAuth and the identity's URI. EC P-256, SHA-256, valid from five minutes ago.
  * Throws `certificate_invalid`, `config_invalid` or `io`.
@@ -55,7 +55,7 @@ export async function issueCertificate(options: IssueOptions): Promise<Certifica
   const now = options.now ?? new Date();
   const subject = subjectOf(options);
   const validity = validityFrom(now, checkedDays(options.days));
-  const authority = await loadAuthority(options.certsDir, now);
+  const authority = await loadAuthority(options.home, now);
   const keys = await webcrypto.subtle.generateKey(KEY_ALGORITHM, true, ['sign', 'verify']);
   const certificate = await x509.X509CertificateGenerator.create({
     serialNumber: newSerial(),
@@ -67,11 +67,10 @@ export async function issueCertificate(options: IssueOptions): Promise<Certifica
     signingAlgorithm: SIGNING_ALGORITHM,
     extensions: await extensionsOf(authority, subject, keys.publicKey),
   });
-  const paths = pkiPaths(options.certsDir);
-  const target = options.kind === 'server' ? paths.server : paths.client(options.identity);
-  await mkdir(paths.clientsDir, { recursive: true, mode: 0o700 });
+  const target =
+    options.kind === 'server' ? options.home.server : options.home.client(options.identity);
   const pem = `${certificate.toString('pem')}\n`;
-  await writePair(target, pem, await exportKey(keys.privateKey));
+  writePair(target, pem, await exportKey(keys.privateKey));
   return describeCertificate(pem, target.cert);
 }
 
