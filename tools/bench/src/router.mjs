@@ -83,7 +83,7 @@ async function startRouter(upstream) {
   writeFileSync(
     file,
     [
-      'instance: bench',
+      'instance: { name: bench, timezone: UTC }',
       'services:',
       '  router:',
       '    default: mock',
