@@ -1,1 +1,5 @@
-export {};
+export {
+  UpstreamProgram,
+  type UpstreamProgramOptions,
+  type UpstreamRequest,
+} from './upstreams/upstream-program.js';
