@@ -2,12 +2,15 @@ import type { ErrorCode } from '@sanctum/errors';
 import { isSanctumError, messageOf, SanctumError } from '@sanctum/errors';
 import type {
   ChatMessage,
-  FinishReason,
+  Delta,
+  Finish,
   GenerationOptions,
   ModelInfo,
   SchedulerLimits,
-  TokenReport,
+  SchedulerStats,
 } from '@sanctum/generation';
+
+export type { Delta, Finish };
 
 /**
  * The one typed union between the main process and its worker: a forked process with
@@ -121,46 +124,7 @@ export interface StepMessage {
   /** Milliseconds since 1970 at the step's end. */
   readonly at: number;
   readonly deltas: readonly Delta[];
-  readonly stats: WorkerStats;
-}
-
-export interface Delta {
-  readonly id: string;
-  /** Text that became certain in this step; may be empty. Never splits a character. */
-  readonly text: string;
-  /** Ids of the answer's tokens that this text completes; end-of-sequence is not among them. */
-  readonly tokens: readonly number[];
-  /** One per entry of `tokens`, when the request asked for them. */
-  readonly logprobs?: readonly TokenReport[];
-  readonly finish?: Finish;
-}
-
-export interface Finish {
-  readonly reason: FinishReason;
-  readonly promptTokens: number;
-  /** Every token drawn, end-of-sequence included. */
-  readonly completionTokens: number;
-  readonly cachedTokens: number;
-  /** Waiting in the queue. */
-  readonly queueMs: number;
-  /** From submission to the first token drawn. */
-  readonly firstTokenMs: number;
-  /** From submission to the end. */
-  readonly totalMs: number;
-}
-
-/** Gauges at the step's end, and counters since the worker started. */
-export interface WorkerStats {
-  readonly queued: number;
-  readonly running: number;
-  /** Bytes reserved for the caches of running requests. */
-  readonly cacheBytes: number;
-  readonly stepMs: number;
-  readonly steps: number;
-  readonly promptTokens: number;
-  readonly completionTokens: number;
-  /** Requests that gave their memory to an older one and were computed again. */
-  readonly preemptions: number;
+  readonly stats: SchedulerStats;
 }
 
 /** A SanctumError as it crosses the process boundary. */

@@ -6,6 +6,10 @@ export interface ModelInfo {
   readonly contextLength: number;
   readonly eosTokenIds: readonly number[];
   readonly parameterCount: number;
+  /** Bytes that a sequence's caches grow by with each token: keys and values of all layers. */
+  readonly cacheBytesPerToken: number;
+  /** Bytes of a sequence's caches that do not grow: recurrent states, convolution tails. */
+  readonly cacheBytesPerSequence: number;
 }
 
 /** One conversation's caches in a model: key/value pages, recurrent state, convolution tail. */
