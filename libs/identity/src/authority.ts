@@ -1,12 +1,9 @@
-import 'reflect-metadata';
 import { createPublicKey, randomBytes, webcrypto, X509Certificate } from 'node:crypto';
-import * as x509 from '@peculiar/x509';
+import { x509 } from './x509.js';
 import { createHome, writeFileAtomic, type HomePaths, type KeyPairFiles } from '@sanctum/catalog';
 import { messageOf, SanctumError } from '@sanctum/errors';
 import { readPem } from './pem-file.js';
 import { assertName } from './service-identity.js';
-
-x509.cryptoProvider.set(webcrypto);
 
 export const KEY_ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256' } as const;
 export const SIGNING_ALGORITHM = { name: 'ECDSA', hash: 'SHA-256' } as const;

@@ -1,7 +1,7 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { readdir } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import * as x509 from '@peculiar/x509';
+import { x509 } from './x509.js';
 import { errnoOf, type HomePaths } from '@sanctum/catalog';
 import { messageOf, SanctumError } from '@sanctum/errors';
 import { readPem } from './pem-file.js';

@@ -1,6 +1,6 @@
 import { isIP } from 'node:net';
 import { webcrypto } from 'node:crypto';
-import * as x509 from '@peculiar/x509';
+import { x509 } from './x509.js';
 import type { HomePaths } from '@sanctum/catalog';
 import { SanctumError } from '@sanctum/errors';
 import {
