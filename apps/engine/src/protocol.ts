@@ -1,7 +1,7 @@
+import type { ChatMessage } from '@sanctum/contracts';
 import type { ErrorCode } from '@sanctum/errors';
 import { isSanctumError, messageOf, SanctumError } from '@sanctum/errors';
 import type {
-  ChatMessage,
   Delta,
   Finish,
   GenerationOptions,

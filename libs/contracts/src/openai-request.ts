@@ -48,6 +48,7 @@ const samplingFields = {
   seed: z.int().optional(),
   n: z.literal(1, '1: one choice per request').optional(),
   max_tokens: z.int().min(1).optional(),
+  ignore_eos: z.boolean().optional(),
   stop: z
     .union(
       [stopSequence, z.array(stopSequence).max(REQUEST_LIMITS.stopSequences)],

@@ -1,8 +1,7 @@
 import { Template } from '@huggingface/jinja';
+import { contentText, type ChatMessage } from '@sanctum/contracts';
 import { messageOf, SanctumError } from '@sanctum/errors';
-import { isRecord } from './found.js';
-import type { ChatMessage } from './request.js';
-import { parseJson } from './tokenizer-json.js';
+import { isPlainObject, parseJson } from './tokenizer-json.js';
 
 export interface ChatTemplateOptions {
   /** False closes the reasoning before it starts: the empty think block of Qwen3.5. */
@@ -33,7 +32,7 @@ export function createChatTemplate(source: string | undefined, config = '{}'): C
     try {
       return template.render({
         ...specials,
-        messages: messages.map(withTemplateRole),
+        messages: messages.map(forTemplate),
         tools: null,
         add_generation_prompt: true,
         enable_thinking: options.enableThinking,
@@ -48,9 +47,13 @@ export function createChatTemplate(source: string | undefined, config = '{}'): C
   };
 }
 
-/** `developer` is OpenAI's later name of `system`; templates know the earlier one. */
-function withTemplateRole(message: ChatMessage): Record<string, unknown> {
-  return { ...message, role: message.role === 'developer' ? 'system' : message.role };
+/** Plain texts; `developer` is OpenAI's later name of `system`, templates know the earlier one. */
+function forTemplate({ role, content, name }: ChatMessage): Record<string, unknown> {
+  return {
+    role: role === 'developer' ? 'system' : role,
+    content: contentText(content),
+    ...(name === undefined ? {} : { name }),
+  };
 }
 
 function compile(source: string): Template {
@@ -69,8 +72,10 @@ function compile(source: string): Template {
 function templateOf(value: unknown): string {
   if (typeof value === 'string') return value;
   if (Array.isArray(value)) {
-    const named = value.find((entry) => isRecord(entry) && entry['name'] === 'default') as unknown;
-    if (isRecord(named) && typeof named['template'] === 'string') return named['template'];
+    const named = value.find(
+      (entry) => isPlainObject(entry) && entry['name'] === 'default',
+    ) as unknown;
+    if (isPlainObject(named) && typeof named['template'] === 'string') return named['template'];
   }
   throw new SanctumError(
     'model_invalid',
@@ -82,6 +87,6 @@ function templateOf(value: unknown): string {
 
 /** Special tokens are written as text, or as an object that holds it. */
 function tokenText(value: unknown): string {
-  const content = isRecord(value) ? value['content'] : value;
+  const content = isPlainObject(value) ? value['content'] : value;
   return typeof content === 'string' ? content : '';
 }

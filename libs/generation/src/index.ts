@@ -15,23 +15,8 @@ export {
 } from './chat-template.js';
 export type { Delta, Finish, GenerationRequest, SchedulerStats, StepEvents } from './events.js';
 export { DEFAULT_SCHEDULER_LIMITS, type SchedulerLimits } from './limits.js';
-export { MESSAGES_MAX, parseMessages } from './messages.js';
-export {
-  parseChatRequest,
-  parseCompletionRequest,
-  type ChatRequest,
-  type CompletionRequest,
-} from './parse-request.js';
-export {
-  LOGIT_BIAS_MAX,
-  parseSampling,
-  STOP_CHARS_MAX,
-  STOP_SEQUENCES_MAX,
-  TOP_LOGPROBS_MAX,
-  type ParsedSampling,
-} from './parse-sampling.js';
+export { parseSampling } from './parse-sampling.js';
 export type {
-  ChatMessage,
   FinishReason,
   GenerationOptions,
   SamplingParams,

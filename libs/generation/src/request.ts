@@ -1,12 +1,6 @@
 /** Why an answer ended: the model or a stop sequence ended it, or it ran out of tokens. */
 export type FinishReason = 'stop' | 'length';
 
-export interface ChatMessage {
-  readonly role: 'system' | 'developer' | 'user' | 'assistant';
-  readonly content: string;
-  readonly name?: string;
-}
-
 /** How tokens are drawn; the fields of `NativeSampling` that do not change within an answer. */
 export interface SamplingParams {
   readonly temperature: number;
