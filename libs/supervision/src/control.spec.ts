@@ -1,0 +1,111 @@
+import { once } from 'node:events';
+import { statSync } from 'node:fs';
+import { connect } from 'node:net';
+import { text } from 'node:stream/consumers';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { ControlClient } from './control-client.js';
+import { CONTROL_REQUEST_BYTES_MAX, ControlServer } from './control-server.js';
+import { LocalSupervisor, type ServiceEvent } from './local-supervisor.js';
+import { openWorkshop, type Workshop } from './testing/programs.js';
+
+let workshop: Workshop;
+let supervisor: LocalSupervisor;
+let server: ControlServer;
+let client: ControlClient;
+
+beforeEach(async () => {
+  workshop = openWorkshop();
+  supervisor = await LocalSupervisor.open(workshop);
+  server = await ControlServer.listen({
+    path: workshop.socket,
+    supervisor,
+    shutDown: () => supervisor.stopAll(),
+  });
+  client = new ControlClient(workshop.socket);
+});
+afterEach(async () => {
+  await server.close();
+  await supervisor.close();
+  workshop.remove();
+});
+
+async function say(line: string): Promise<string> {
+  const socket = connect(workshop.socket);
+  await once(socket, 'connect');
+  socket.end(line);
+  return text(socket);
+}
+
+describe('control socket', () => {
+  it('belongs to its owner only', () => {
+    expect(statSync(workshop.socket).mode & 0o777).toBe(0o600);
+  });
+
+  it('tells the status, restarts, and stops one or all', async () => {
+    await supervisor.install(await workshop.service('engine'));
+    await supervisor.install(await workshop.service('router'));
+    await supervisor.startAll();
+    const before = await client.status();
+    expect(before.pid).toBe(process.pid);
+    expect(before.services).toEqual(await supervisor.list());
+    await client.restart('engine');
+    const after = await client.status();
+    expect(after.services[0]?.pid).not.toBe(before.services[0]?.pid);
+    expect(after.services[1]?.pid).toBe(before.services[1]?.pid);
+    await client.stop('engine');
+    expect((await supervisor.status('engine')).state).toBe('stopped');
+    await client.start('engine');
+    await client.stop();
+    expect((await supervisor.list()).map(({ state }) => state)).toEqual(['stopped', 'stopped']);
+  });
+
+  it('tells every phase to those who watch', async () => {
+    await supervisor.install(await workshop.service('engine'));
+    const abort = new AbortController();
+    const events = client.watch(abort.signal);
+    const first: Promise<IteratorResult<ServiceEvent, void>> = events.next();
+    await client.status();
+    const started = supervisor.startAll();
+    const states: string[] = [];
+    const { value: waiting } = await first;
+    for await (const event of events) {
+      states.push(event.state);
+      if (event.state === 'ready') {
+        break;
+      }
+    }
+    await started;
+    expect([waiting?.state, ...states]).toEqual(['waiting', 'starting', 'ready']);
+  });
+
+  it('shows and follows a log', async () => {
+    await supervisor.install(await workshop.service('engine'));
+    await supervisor.startAll();
+    const abort = new AbortController();
+    const request = { service: 'engine', lines: 10, follow: true };
+    const lines = client.logs(request, abort.signal);
+    expect((await lines.next()).value).toContain('"msg":"hello"');
+    const next = lines.next();
+    await supervisor.restart('engine');
+    expect((await next).value).toContain('"msg":"hello"');
+    abort.abort();
+    expect((await lines.next()).done).toBe(true);
+  });
+
+  it('refuses what it does not know, and says so', async () => {
+    await expect(client.restart('nobody')).rejects.toMatchObject({ code: 'not_found' });
+    await expect(
+      client.logs({ service: '../x', lines: 1, follow: false }, AbortSignal.timeout(5_000)).next(),
+    ).rejects.toMatchObject({ code: 'not_found' });
+    expect(await say('nonsense\n')).toContain('not JSON');
+    expect(await say('{"verb":"explode"}\n')).toContain('invalid_request');
+    expect(await say('{"verb":"status","extra":1}\n')).toContain('invalid_request');
+    expect(await say('')).toBe('');
+    expect(await say('x'.repeat(CONTROL_REQUEST_BYTES_MAX + 1))).toContain('body_too_large');
+  });
+
+  it('knows whether anybody listens', async () => {
+    expect(await client.isRunning()).toBe(true);
+    expect(await new ControlClient(`${workshop.socket}.none`).isRunning()).toBe(false);
+  });
+});

@@ -1,0 +1,78 @@
+import { rmSync } from 'node:fs';
+import { setTimeout as wait } from 'node:timers/promises';
+import { errnoOf } from '@sanctum/catalog';
+import { groupMembers, isAlive, type ProcessId } from './process-table.js';
+import { readRecord } from './supervisor-record.js';
+
+/** How often a process that is not our child is looked at: the system sends no event for it. */
+const POLL_MS = 20;
+
+export interface ReapedService {
+  readonly name: string;
+  readonly pids: readonly number[];
+}
+
+/**
+ * Ends what a killed supervisor left, in reverse start order, and removes its record. Processes
+ * are known by pid and start time, so a reused pid is never touched.
+ *
+ * @param graceMs from SIGTERM to SIGKILL, per service
+ */
+export async function reapOrphans(
+  recordFile: string,
+  graceMs: number,
+): Promise<readonly ReapedService[]> {
+  const record = readRecord(recordFile);
+  const reaped: ReapedService[] = [];
+  for (const service of record?.services.toReversed() ?? []) {
+    const pids = groupMembers(service);
+    if (pids.length > 0) {
+      await endGroup(service, graceMs);
+      reaped.push({ name: service.name, pids });
+    }
+  }
+  rmSync(recordFile, { force: true });
+  return reaped;
+}
+
+/** SIGTERM to the leader, SIGKILL to whatever of its group is left at the deadline. */
+export async function endGroup(leader: ProcessId, graceMs: number): Promise<void> {
+  if (isAlive(leader)) {
+    signalProcess(leader.pid, 'SIGTERM');
+    await untilGone(() => !isAlive(leader), graceMs);
+  }
+  if (groupMembers(leader).length > 0) {
+    signalProcess(-leader.pid, 'SIGKILL');
+    await untilGone(() => groupMembers(leader).length === 0, graceMs);
+  }
+}
+
+/** SIGTERM, then SIGKILL, to one process that is not our child. */
+export async function endProcess(id: ProcessId, graceMs: number): Promise<void> {
+  if (isAlive(id)) {
+    signalProcess(id.pid, 'SIGTERM');
+    await untilGone(() => !isAlive(id), graceMs);
+  }
+  if (isAlive(id)) {
+    signalProcess(id.pid, 'SIGKILL');
+    await untilGone(() => !isAlive(id), graceMs);
+  }
+}
+
+/** A process or (negative) group that is gone already is no error. */
+export function signalProcess(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal);
+  } catch (error) {
+    if (errnoOf(error) !== 'ESRCH') {
+      throw error;
+    }
+  }
+}
+
+async function untilGone(gone: () => boolean, deadlineMs: number): Promise<void> {
+  const deadline = performance.now() + deadlineMs;
+  while (!gone() && performance.now() < deadline) {
+    await wait(POLL_MS);
+  }
+}
