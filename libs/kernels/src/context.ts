@@ -46,6 +46,8 @@ const NAME_BYTES = 64;
 
 /** A thread pool, an instruction set, limits, and everything made from them. */
 export class Context extends NativeObject {
+  readonly mode: ComputeMode;
+
   constructor(native: NativeLibrary, options: ContextOptions) {
     const struct = {
       threads: options.threads ?? 0,
@@ -57,6 +59,7 @@ export class Context extends NativeObject {
       native,
       create(native, 'context', (out) => native.sk_context_create(struct, out)),
     );
+    this.mode = options.mode;
   }
 
   /** Instruction set in use. */

@@ -1,12 +1,13 @@
 import { SanctumError } from '@sanctum/errors';
+import type { QuantizationBits, QuantizationGroup } from '@sanctum/kernels';
 import { z } from 'zod';
 import { isJsonObject } from './open-file.js';
 import { plainName } from './tensor-names.js';
 
 /** MLX affine: w = scale · code + bias, per group of consecutive inputs. */
 export interface AffineQuantization {
-  readonly bits: number;
-  readonly groupSize: number;
+  readonly bits: QuantizationBits;
+  readonly groupSize: QuantizationGroup;
 }
 
 /** What config.json says about each module; modules go by plain names such as `lm_head`. */
