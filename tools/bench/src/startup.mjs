@@ -1,0 +1,44 @@
+// From the second `up` to the first token of a chat. usage: startup.mjs [--rounds 3]
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { machine, option, told } from './rounds.mjs';
+
+const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../../..');
+const home = mkdtempSync(path.join(os.tmpdir(), 'sanctum-bench-'));
+const run = (...args) =>
+  execFileSync(path.join(root, 'sanctumctl'), [...args, '--home', home], { encoding: 'utf8' });
+const up = () => run('up', '--detach', '--yes', '--ports', 'auto');
+
+try {
+  up();
+  run('down');
+  const seconds = [];
+  for (let round = 0; round < Number(option('rounds', 3)); round += 1) {
+    const startedAt = performance.now();
+    up();
+    await firstToken(JSON.parse(run('status', '--json')));
+    seconds.push((performance.now() - startedAt) / 1000);
+    run('down');
+  }
+  console.log(machine());
+  console.log(`second up to first token: ${told(seconds)} s`);
+} finally {
+  run('down');
+  rmSync(home, { recursive: true, force: true });
+}
+
+async function firstToken({ services }) {
+  const { url } = services.find((service) => service.name === 'router');
+  const response = await fetch(`${url}/v1/chat/completions`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ stream: true, messages: [{ role: 'user', content: 'Say hello.' }] }),
+  });
+  for await (const bytes of response.body) {
+    if (Buffer.from(bytes).includes('"content":"')) return;
+  }
+  throw new Error('the stream had no token');
+}
