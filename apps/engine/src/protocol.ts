@@ -59,6 +59,8 @@ export interface KernelOptions {
   readonly mode: 'exact' | 'fast';
   /** Forces one instruction set; left out, the best of the processor. */
   readonly isa?: string;
+  /** How keys and values are cached; left out, f32 in `exact` mode, f16 in `fast`. */
+  readonly keyValues?: 'f32' | 'f16';
   /** `--metal-cache-limit-mb`: bytes of caches (key/value pages, recurrent states). */
   readonly cacheLimitBytes?: number;
   /** `--metal-memory-limit-mb`: bytes of everything the library allocates. */
