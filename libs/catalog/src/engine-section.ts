@@ -64,6 +64,6 @@ export function natsSection(base: string) {
     port: port.default(4222),
     monitor_port: port.default(8222),
     server: filePath(base).exactOptional(),
-    store_limit_mb: megabytes.default(1024),
+    store_limit_mb: megabytes.exactOptional(),
   });
 }

@@ -17,8 +17,8 @@ export function instanceSchema(base: string) {
       name: z
         .string()
         .regex(
-          /^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$/,
-          'lower-case letters, digits and -, up to 40',
+          /^[a-z]([a-z0-9-]{0,38}[a-z0-9])?$/,
+          'lower-case letters, digits and -, beginning with a letter, up to 40',
         ),
       timezone: z
         .string()
