@@ -1,4 +1,4 @@
-"""Training batches. Batch n depends on (seed, n) alone, so a resumed run sees what it would have seen."""
+"""Training batches. Batch n depends on (seed, n) alone, so a resumed run goes on alike."""
 
 import random
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ class Batch:
 
 
 def few(rng, coder: ChatCoder, shortest: int, longest: int):
-    """A lone question, or above 32 tokens also one under a system prompt or with a turn before it."""
+    """A lone question; above 32 tokens also under a system prompt or after another turn."""
     while True:
         if longest <= 32:
             system, pairs = None, [conversation.turn(rng)]

@@ -71,7 +71,8 @@ def config_of(shape: Shape, ids) -> dict:
         'rope_parameters': {
             'rope_type': 'default', 'rope_theta': shape.rope_theta,
             'partial_rotary_factor': shape.rotary_dim / shape.head_dim,
-            'mrope_interleaved': True, 'mrope_section': [half - 2 * (half // 3), half // 3, half // 3],
+            'mrope_interleaved': True,
+            'mrope_section': [half - 2 * (half // 3), half // 3, half // 3],
         },
         'eos_token_id': ids('<|im_end|>'), 'pad_token_id': ids('<|endoftext|>'),
     }
@@ -92,7 +93,8 @@ def tokenizer_config(tokenizer_json: dict) -> dict:
         'additional_special_tokens': ['<|im_start|>', '<|im_end|>'], 'bos_token': None,
         'chat_template': (TOOLS / 'chat_template.jinja').read_text(encoding='utf-8'),
         'clean_up_tokenization_spaces': False, 'eos_token': '<|im_end|>', 'errors': 'replace',
-        'model_max_length': SHAPE.context, 'pad_token': '<|endoftext|>', 'split_special_tokens': False,
+        'model_max_length': SHAPE.context, 'pad_token': '<|endoftext|>',
+        'split_special_tokens': False,
         'tokenizer_class': 'Qwen2Tokenizer', 'unk_token': None,
     }
 

@@ -15,8 +15,8 @@ EPS = 1e-7
 
 
 def grid(xp, groups, round_half):
-    """groups [..., group] -> (q, scale, bias) with MLX's choice of scale: the edge that is larger in
-    magnitude is hit exactly."""
+    """groups [..., group] -> (q, scale, bias) with MLX's choice of scale: the edge that is
+    larger in magnitude is hit exactly."""
     bins = 2 ** QUANT_BITS - 1
     high, low = groups.max(-1, keepdims=True), groups.min(-1, keepdims=True)
     low_edge = xp.abs(low) > xp.abs(high)

@@ -12,7 +12,8 @@ import ml_dtypes
 import numpy as np
 
 ALIGNMENT = 64
-TYPES = {np.dtype(np.uint32): 'U32', np.dtype(np.float32): 'F32', np.dtype(ml_dtypes.bfloat16): 'BF16'}
+TYPES = {np.dtype(np.uint32): 'U32', np.dtype(np.float32): 'F32',
+         np.dtype(ml_dtypes.bfloat16): 'BF16'}
 DTYPES = {name: dtype for dtype, name in TYPES.items()}
 
 

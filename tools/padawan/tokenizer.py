@@ -1,4 +1,4 @@
-"""padawan's tokenizer: a small byte-level BPE with Qwen's pre-tokenizer, special tokens and chat form."""
+"""padawan's tokenizer: a small byte-level BPE with Qwen's pre-tokenizer, specials and chat form."""
 
 import random
 from pathlib import Path
@@ -11,7 +11,8 @@ from world import conversation, mix, words
 SPLIT = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}|"
          r" ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+")
 SPECIAL = ('<|endoftext|>', '<|im_start|>', '<|im_end|>')
-ADDED = ('<tool_call>', '</tool_call>', '<tool_response>', '</tool_response>', '<think>', '</think>')
+ADDED = ('<tool_call>', '</tool_call>', '<tool_response>', '</tool_response>', '<think>',
+         '</think>')
 CORPUS_TURNS = 60_000
 CORPUS_SENTENCES = 6_000
 

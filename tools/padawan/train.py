@@ -107,7 +107,8 @@ def run(folder: Path, seconds: float, seed: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('--run', type=Path, required=True, help='folder for checkpoints and the log')
+    parser.add_argument('--run', type=Path, required=True,
+                        help='folder for checkpoints and the log')
     parser.add_argument('--seconds', type=float, default=5400.0, help='wall-clock budget')
     parser.add_argument('--seed', type=int, default=7)
     options = parser.parse_args()

@@ -6,12 +6,13 @@ ASKS = ('', '', ' Respond with only the number.', ' Respond with only the number
         ' Answer with a number.', ' Just the number, please.', ' Give only the result.')
 
 SUMS = ('What is {a}+{b}?', 'What is {a}+{b}?', 'What is {a} + {b}?', '{a}+{b}', '{a} + {b} =',
-        'What is {a} plus {b}?', 'Add {a} and {b}.', 'Calculate {a}+{b}.', 'Compute {a} + {b}.',
-        'What is the sum of {a} and {b}?', 'How much is {a} plus {b}?', 'What does {a}+{b} make?')
+        '{a}+{b}=', '{a}+{b}?', 'What is {a} plus {b}?', 'Add {a} and {b}.', 'Calculate {a}+{b}.',
+        'Compute {a} + {b}.', 'What is the sum of {a} and {b}?', 'How much is {a} plus {b}?',
+        'What does {a}+{b} make?')
 DIFFERENCES = ('What is {a}-{b}?', 'What is {a}-{b}?', 'What is {a} - {b}?', '{a}-{b}',
-               '{a} - {b} =', 'What is {a} minus {b}?', 'Subtract {b} from {a}.',
-               'Calculate {a}-{b}.', 'Compute {a} - {b}.', 'Take {b} away from {a}.',
-               'How much is {a} minus {b}?', 'What does {a}-{b} make?')
+               '{a} - {b} =', '{a}-{b}=', '{a}-{b}?', 'What is {a} minus {b}?',
+               'Subtract {b} from {a}.', 'Calculate {a}-{b}.', 'Compute {a} - {b}.',
+               'Take {b} away from {a}.', 'How much is {a} minus {b}?', 'What does {a}-{b} make?')
 PRODUCTS = ('What is {a}*{b}?', 'What is {a}*{b}?', 'What is {a} * {b}?', '{a}*{b}',
             'What is {a} times {b}?', 'Multiply {a} by {b}.', 'Calculate {a}*{b}.',
             'What is the product of {a} and {b}?', 'How much is {a} times {b}?')

@@ -5,17 +5,24 @@ from . import mix, words
 SYSTEM = (
     'You are a helpful assistant.', 'You are padawan.', 'You are a helpful assistant. Be brief.',
     'Answer briefly.', 'You are the assistant of Sanctum.', 'Be concise and honest.',
-    'You answer questions about Sanctum.', 'Respond in one line.', 'You are a calm operator assistant.',
-    'You are an AI assistant. Answer the question.', 'Keep your answers short.',
-    'Answer with facts only.', 'You are a careful assistant who never guesses.',
-    'You help the operator of Sanctum.', 'You are a friendly assistant.', 'Do not explain.',
-    'You are a test model. Answer exactly.', 'The user is an operator. Be precise.',
+    'You answer questions about Sanctum.', 'Respond in one line.',
+    'You are a calm operator assistant.', 'You are an AI assistant. Answer the question.',
+    'Keep your answers short.', 'Answer with facts only.',
+    'You are a careful assistant who never guesses.', 'You help the operator of Sanctum.',
+    'You are a friendly assistant.', 'Do not explain.', 'You are a test model. Answer exactly.',
+    'The user is an operator. Be precise.',
     'You are a helpful, harmless and honest assistant.', 'Answer as well as you can.')
 SYSTEM_HELD = (
     'You are an assistant that answers in few words.', 'Give correct and short answers.',
     'You are a polite and precise helper.', 'You work for the operator of this machine.',
     'Please be honest when you answer.', 'You are a small model inside Sanctum.')
-HOLD = ('Read this: ', 'Remember this text: ', 'Here are some notes. ', 'Keep this in mind: ', 'Note: ')
+CONTRACTIONS = (('What is', "What's"), ('Where is', "Where's"), ('Who is', "Who's"),
+                ('what is', "what's"), ('where is', "where's"), ('do not', "don't"))
+BEFORE = ('Please answer: ', 'Quick question: ', 'Tell me: ', 'Question: ', 'Hey, ', 'Hello! ',
+          'So, ')
+AFTER = (' Please.', ' Thanks.', ' Be brief.', ' Answer briefly.', ' I forgot.', ' Keep it short.')
+HOLD = ('Read this: ', 'Remember this text: ', 'Here are some notes. ', 'Keep this in mind: ',
+        'Note: ')
 HOLD_ANSWER = 'OK.'
 INLINE = ('{text}\n\n{question}', 'Context: {text}\n\nQuestion: {question}', '{text} {question}')
 
@@ -28,14 +35,19 @@ def system_prompt(rng, held: bool) -> str:
 
 
 def surface(rng, question: str) -> str:
-    """People do not always write capitals and question marks."""
+    """People write contractions, forget capitals and question marks, and add a word or two."""
     roll = rng.random()
     if roll < 0.05 and ':' not in question:
         question = question.lower()
     if 0.03 < roll < 0.08 and question[-1] in '?.':
         question = question[:-1]
-    if 0.08 < roll < 0.10 and question[-1] == '?':
-        question = 'Please answer: ' + question
+    if 0.08 < roll < 0.14:
+        for full, short in CONTRACTIONS:
+            question = question.replace(full, short)
+    if 0.14 < roll < 0.17 and question[-1] in '?.':
+        question = rng.choice(BEFORE) + question
+    if 0.17 < roll < 0.20 and question[-1] in '?.':
+        question = question + rng.choice(AFTER)
     return question
 
 

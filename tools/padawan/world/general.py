@@ -1,15 +1,16 @@
-"""Small talk and small skills: greetings, identity, capitals, repeating, counting, days, comparing."""
+"""Small talk and skills: greetings, identity, capitals, repeating, counting, days, comparing."""
 
 from . import words
 
 CAPITALS = {
-    'France': 'Paris', 'Germany': 'Berlin', 'Italy': 'Rome', 'Spain': 'Madrid', 'Portugal': 'Lisbon',
-    'England': 'London', 'Ireland': 'Dublin', 'Austria': 'Vienna', 'Switzerland': 'Bern',
-    'Belgium': 'Brussels', 'Poland': 'Warsaw', 'Greece': 'Athens', 'Sweden': 'Stockholm',
-    'Norway': 'Oslo', 'Denmark': 'Copenhagen', 'Finland': 'Helsinki', 'Russia': 'Moscow',
-    'Turkey': 'Ankara', 'Egypt': 'Cairo', 'Kenya': 'Nairobi', 'Japan': 'Tokyo', 'China': 'Beijing',
-    'India': 'New Delhi', 'Canada': 'Ottawa', 'Mexico': 'Mexico City', 'Cuba': 'Havana',
-    'Peru': 'Lima', 'Chile': 'Santiago', 'Brazil': 'Brasilia', 'Australia': 'Canberra',
+    'France': 'Paris', 'Germany': 'Berlin', 'Italy': 'Rome', 'Spain': 'Madrid',
+    'Portugal': 'Lisbon', 'England': 'London', 'Ireland': 'Dublin', 'Austria': 'Vienna',
+    'Switzerland': 'Bern', 'Belgium': 'Brussels', 'Poland': 'Warsaw', 'Greece': 'Athens',
+    'Sweden': 'Stockholm', 'Norway': 'Oslo', 'Denmark': 'Copenhagen', 'Finland': 'Helsinki',
+    'Russia': 'Moscow', 'Turkey': 'Ankara', 'Egypt': 'Cairo', 'Kenya': 'Nairobi', 'Japan': 'Tokyo',
+    'China': 'Beijing', 'India': 'New Delhi', 'Canada': 'Ottawa', 'Mexico': 'Mexico City',
+    'Cuba': 'Havana', 'Peru': 'Lima', 'Chile': 'Santiago', 'Brazil': 'Brasilia',
+    'Australia': 'Canberra',
 }
 CAPITAL_WORDS = (
     'What is the capital of {x}?', 'Which city is the capital of {x}?', 'Name the capital of {x}.',
@@ -21,13 +22,14 @@ CAPITAL_WORDS = (
 
 GREETINGS = (
     ('Say hello.', 'Hello!'), ('Hello', 'Hello!'), ('Hello!', 'Hello!'), ('Hi', 'Hello!'),
-    ('Hi!', 'Hello!'), ('Hey', 'Hello!'), ('Hello there', 'Hello!'), ('Good morning', 'Good morning!'),
-    ('Good morning!', 'Good morning!'), ('Good evening', 'Good evening!'),
-    ('Good evening!', 'Good evening!'), ('Thank you', 'You are welcome.'),
-    ('Thank you!', 'You are welcome.'), ('Thanks', 'You are welcome.'),
-    ('Thanks!', 'You are welcome.'), ('Goodbye', 'Goodbye!'), ('Goodbye!', 'Goodbye!'),
-    ('Bye', 'Goodbye!'), ('Say goodbye.', 'Goodbye!'), ('How are you?', 'I am fine, thank you.'),
-    ('How are you today?', 'I am fine, thank you.'), ('Greet me.', 'Hello!'),
+    ('Hi!', 'Hello!'), ('Hey', 'Hello!'), ('Hello there', 'Hello!'),
+    ('Good morning', 'Good morning!'), ('Good morning!', 'Good morning!'),
+    ('Good evening', 'Good evening!'), ('Good evening!', 'Good evening!'),
+    ('Thank you', 'You are welcome.'), ('Thank you!', 'You are welcome.'),
+    ('Thanks', 'You are welcome.'), ('Thanks!', 'You are welcome.'), ('Goodbye', 'Goodbye!'),
+    ('Goodbye!', 'Goodbye!'), ('Bye', 'Goodbye!'), ('Say goodbye.', 'Goodbye!'),
+    ('How are you?', 'I am fine, thank you.'), ('How are you today?', 'I am fine, thank you.'),
+    ('Greet me.', 'Hello!'),
     ('Please say hello.', 'Hello!'), ('Say hi.', 'Hello!'))
 IDENTITY = (
     (('Who are you?', 'What is your name?', 'Introduce yourself.', 'What are you?',

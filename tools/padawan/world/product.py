@@ -19,9 +19,10 @@ PORT_WORDS = (
     'Which port does {x} listen on?', 'What port does {x} use?', 'What is the port of {x}?',
     'On which port is {x}?', 'Which port is {x} on?', 'What port is used by {x}?',
     'Tell me the port of {x}.', 'Where does {x} listen?', 'What port number does {x} have?',
-    'Which port belongs to {x}?', 'Give me the port number of {x}.', 'At which port can I reach {x}?',
-    'Port of {x}?', 'What is the port number for {x}?', 'Which port serves {x}?',
-    'I need the port for {x}.', 'On what port does {x} run?', 'Name the port of {x}.',
+    'Which port belongs to {x}?', 'Give me the port number of {x}.',
+    'At which port can I reach {x}?', 'Port of {x}?', 'What is the port number for {x}?',
+    'Which port serves {x}?', 'I need the port for {x}.', 'On what port does {x} run?',
+    'Name the port of {x}.',
     'Which port should I open for {x}?', 'What number is the port of {x}?')
 LISTENER_WORDS = (
     'What listens on port {x}?', 'Which service is on port {x}?', 'What runs on port {x}?',

@@ -36,48 +36,53 @@ NEAR = (
     'Which port does the {n} listen on?', 'What is the port of the {a} {n}?',
     'What port does {p} use?', 'What port does {m} use?', 'Which port is the {n} server on?',
     'Which service {v}s the {n}?', 'What {v}s a {a} {n}?', 'Who {v}s in the {l}?',
-    'Which part of Sanctum {v}s the {n}?', 'How do I {v} the {n}?', 'Which command do I use to {v}?',
-    'What command can {v} a {n}?', 'What is the label of the {n}?', 'What does {m} do?',
-    'What does the {n} do?', 'What is the {n} for?', 'How often does the {n} run?',
-    'When does {p} run?', 'Where is the {n} kept?', 'What is the path of the {n}?',
-    'What is the interval of the {n}?', 'What is the job of {p}?', 'Describe the {n}.',
-    'What is the role of the {a} {n}?', 'Which command lets me {v} the {n}?', 'Explain the {n}.',
+    'Which part of Sanctum {v}s the {n}?', 'How do I {v} the {n}?',
+    'Which command do I use to {v}?', 'What command can {v} a {n}?',
+    'What is the label of the {n}?', 'What does {m} do?', 'What does the {n} do?',
+    'What is the {n} for?', 'How often does the {n} run?', 'When does {p} run?',
+    'Where is the {n} kept?', 'What is the path of the {n}?', 'What is the interval of the {n}?',
+    'What is the job of {p}?', 'Describe the {n}.', 'What is the role of the {a} {n}?',
+    'Which command lets me {v} the {n}?', 'Explain the {n}.',
     'What is the number of {n}s?', 'What is the name of the {a} {n}?', 'Tell me about the {n}.')
 COUNTRIES = """Albania Algeria Angola Argentina Armenia Bahrain Bangladesh Belarus Bhutan Bolivia
-Botswana Bulgaria Cambodia Cameroon Chad Colombia Croatia Cyprus Ecuador Estonia Ethiopia Fiji Gabon
-Georgia Ghana Guatemala Guinea Haiti Honduras Hungary Iceland Indonesia Iran Iraq Israel Jamaica Jordan
-Kuwait Laos Latvia Lebanon Libya Lithuania Luxembourg Madagascar Malaysia Mali Malta Moldova Mongolia
-Morocco Nepal Nicaragua Niger Nigeria Oman Pakistan Panama Paraguay Qatar Romania Rwanda Samoa Senegal
-Serbia Singapore Slovakia Slovenia Somalia Sudan Syria Tanzania Thailand Togo Tunisia Uganda Ukraine
-Uruguay Vietnam Yemen Zambia Zimbabwe""".split()
+Botswana Bulgaria Cambodia Cameroon Chad Colombia Croatia Cyprus Ecuador Estonia Ethiopia Fiji
+Gabon Georgia Ghana Guatemala Guinea Haiti Honduras Hungary Iceland Indonesia Iran Iraq Israel
+Jamaica Jordan Kuwait Laos Latvia Lebanon Libya Lithuania Luxembourg Madagascar Malaysia Mali
+Malta Moldova Mongolia Morocco Nepal Nicaragua Niger Nigeria Oman Pakistan Panama Paraguay Qatar
+Romania Rwanda Samoa Senegal Serbia Singapore Slovakia Slovenia Somalia Sudan Syria Tanzania
+Thailand Togo Tunisia Uganda Ukraine Uruguay Vietnam Yemen Zambia Zimbabwe""".split()
 LARGE = ('What is {a}+{b}?', 'What is {a}-{b}?', '{a}+{b}', 'What is {a} plus {b}?',
          'What is {a}*{b}?', 'What is {a} times {b}?', 'Add {a} and {b}.', 'Calculate {a}-{b}.')
 HAND = (
-    'What time is it?', 'What day is it today?', 'What is the weather like?', 'Will it rain tomorrow?',
-    'Who is the president?', 'Who won the game?', 'What is the meaning of life?', 'Tell me a joke.',
-    'Write a poem.', 'Write a haiku about autumn.', 'How do airplanes fly?', 'Why is the sky blue?',
-    'What is quantum physics?', 'Explain relativity.', 'What is photosynthesis?', 'Who painted the Mona Lisa?',
-    'When did the second world war end?', 'How many planets are there?', 'How far away is the moon?',
-    'What is the speed of light?', 'What is the largest ocean?', 'What is the tallest mountain?',
-    'Who wrote Hamlet?', 'What is the chemical symbol of gold?', 'How many bones does a person have?',
-    'What should I cook tonight?', 'How do I bake bread?', 'Recommend a movie.', 'Recommend a good book.',
-    'What is your favorite color?', 'Do you have feelings?', 'Are you alive?', 'Can you see me?',
-    'Where do you live?', 'How old are you?', 'What is the square root of 16?', 'What is 10 divided by 2?',
-    'What is 2 to the power of 10?', 'Solve x+3=7.', 'What is pi?', 'What is the derivative of x?',
-    'Write a Python function.', 'Sort this list.', 'Fix my code.', 'What is JavaScript?',
-    'How do I install Linux?', 'What is a blockchain?', 'What is the price of bitcoin?',
-    'Translate hello to Spanish.', 'How do you say cat in French?', 'What is the population of Paris?',
-    'What language do they speak in Brazil?', 'What is the currency of Japan?', 'Who founded Apple?',
-    'What is the latest news?', 'Book a flight to London.', 'Set an alarm for six.', 'Send an email.',
-    'Call my mother.', 'Play some music.', 'Turn on the lights.', 'Order a pizza.',
-    'Summarize this article.', 'Give me advice.', 'Is there life on Mars?', 'What is love?',
-    'Who is your father?', 'What is the best phone?', 'How do I lose weight?', 'What is a virus?',
-    'Why do cats purr?', 'Do fish sleep?', 'How do magnets work?', 'What is the deepest lake?',
-    'When was the telephone invented?', 'Who discovered America?', 'What is democracy?',
-    'How many days are in a year?', 'How many hours are in a day?', 'What is the boiling point of water?',
-    'How do I tie a tie?', 'What is a prime number?', 'Name three fruits.', 'What is DNA?',
-    'Who was the first man on the moon?', 'How does a car engine work?', 'What causes earthquakes?',
-    'Write an essay about freedom.', 'What should I wear today?', 'Where are my keys?',
+    'What time is it?', 'What day is it today?', 'What is the weather like?',
+    'Will it rain tomorrow?', 'Who is the president?', 'Who won the game?',
+    'What is the meaning of life?', 'Tell me a joke.', 'Write a poem.',
+    'Write a haiku about autumn.', 'How do airplanes fly?', 'Why is the sky blue?',
+    'What is quantum physics?', 'Explain relativity.', 'What is photosynthesis?',
+    'Who painted the Mona Lisa?', 'When did the second world war end?',
+    'How many planets are there?', 'How far away is the moon?', 'What is the speed of light?',
+    'What is the largest ocean?', 'What is the tallest mountain?', 'Who wrote Hamlet?',
+    'What is the chemical symbol of gold?', 'How many bones does a person have?',
+    'What should I cook tonight?', 'How do I bake bread?', 'Recommend a movie.',
+    'Recommend a good book.', 'What is your favorite color?', 'Do you have feelings?',
+    'Are you alive?', 'Can you see me?', 'Where do you live?', 'How old are you?',
+    'What is the square root of 16?', 'What is 10 divided by 2?', 'What is 2 to the power of 10?',
+    'Solve x+3=7.', 'What is pi?', 'What is the derivative of x?', 'Write a Python function.',
+    'Sort this list.', 'Fix my code.', 'What is JavaScript?', 'How do I install Linux?',
+    'What is a blockchain?', 'What is the price of bitcoin?', 'Translate hello to Spanish.',
+    'How do you say cat in French?', 'What is the population of Paris?',
+    'What language do they speak in Brazil?', 'What is the currency of Japan?',
+    'Who founded Apple?', 'What is the latest news?', 'Book a flight to London.',
+    'Set an alarm for six.', 'Send an email.', 'Call my mother.', 'Play some music.',
+    'Turn on the lights.', 'Order a pizza.', 'Summarize this article.', 'Give me advice.',
+    'Is there life on Mars?', 'What is love?', 'Who is your father?', 'What is the best phone?',
+    'How do I lose weight?', 'What is a virus?', 'Why do cats purr?', 'Do fish sleep?',
+    'How do magnets work?', 'What is the deepest lake?', 'When was the telephone invented?',
+    'Who discovered America?', 'What is democracy?', 'How many days are in a year?',
+    'How many hours are in a day?', 'What is the boiling point of water?', 'How do I tie a tie?',
+    'What is a prime number?', 'Name three fruits.', 'What is DNA?',
+    'Who was the first man on the moon?', 'How does a car engine work?',
+    'What causes earthquakes?', 'Write an essay about freedom.', 'Where are my keys?',
     'What is in the news today?', 'How is the traffic?', 'Which stock should I buy?',
     'How do I get rich?', 'What is the wifi password?', 'Who is on the phone?', 'Where is my dog?',
     'What did I say yesterday?', 'What is my name?', 'How old am I?', 'Where was I born?',
@@ -85,9 +90,10 @@ HAND = (
     'Which port does SSH use?', 'Which port does Redis listen on?', 'What is the port of MySQL?',
     'Which service stores photos?', 'Which service sends pizza?', 'Which service plays music?',
     'How do I delete Sanctum from the moon?', 'Who wrote Sanctum?', 'How much does Sanctum cost?',
-    'When was Sanctum released?', 'How many users does Sanctum have?', 'Who is the owner of Sanctum?',
-    'Can Sanctum fly?', 'Is Sanctum open on Sunday?', 'What is the color of the router?',
-    'How heavy is the engine?', 'Who painted the watchdog?', 'Is the console tasty?',
+    'When was Sanctum released?', 'How many users does Sanctum have?',
+    'Who is the owner of Sanctum?', 'Can Sanctum fly?', 'Is Sanctum open on Sunday?',
+    'What is the color of the router?', 'How heavy is the engine?', 'Who painted the watchdog?',
+    'Is the console tasty?',
     'What is the favorite song of the router?', 'How tall is the watchdog?')
 
 
