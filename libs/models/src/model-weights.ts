@@ -50,7 +50,7 @@ export class ModelWeights {
   matrix(module: string, shape: MatrixShape): Weight {
     this.#parameterCount += shape.rows * shape.columns;
     const { context, checkpoint, quantization } = this.#sources;
-    if (!checkpoint.has(`${module}.scales`)) {
+    if (!checkpoint.has(`${module}.scales`) && !checkpoint.has(`${module}.biases`)) {
       const dense = checkpoint.take(`${module}.weight`, [shape.rows, shape.columns]);
       return this.#own(context.denseWeight(this.#floats(dense)));
     }
