@@ -19,6 +19,20 @@ export const PUBLIC_KEYS_MAX = 8;
 const PUBLIC_PREFIX = Buffer.from('302a300506032b6570032100', 'hex');
 const PRIVATE_PREFIX = Buffer.from('302e020100300506032b657004220420', 'hex');
 
+/**
+ * Points of small order, sign bit cleared: under such a key (a file of zeros is one) signatures can
+ * be forged for any text.
+ */
+const WEAK_KEYS = new Set([
+  '00'.repeat(32),
+  `01${'00'.repeat(31)}`,
+  `ec${'ff'.repeat(30)}7f`,
+  `ed${'ff'.repeat(30)}7f`,
+  `ee${'ff'.repeat(30)}7f`,
+  '26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05',
+  'c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a',
+]);
+
 export interface SigningKeys {
   /** 32 raw bytes: committed. */
   readonly publicKey: Buffer;
@@ -97,6 +111,11 @@ function importPublic({ source, bytes }: TrustedKey): KeyObject {
       source,
       `${source} has ${bytes.length} bytes; an Ed25519 public key has ${PUBLIC_KEY_BYTES}.`,
     );
+  }
+  const unsigned = Buffer.from(bytes);
+  unsigned[31] = (unsigned[31] ?? 0) & 0x7f;
+  if (WEAK_KEYS.has(unsigned.toString('hex'))) {
+    throw refused(source, `${source} is no key: anybody could sign under it.`);
   }
   const key = Buffer.concat([PUBLIC_PREFIX, bytes]);
   return createPublicKey({ key, format: 'der', type: 'spki' });
