@@ -1,1 +1,32 @@
-export {};
+export { bootstrapService, type RunningService } from './bootstrap.js';
+export type {
+  HttpContext,
+  HttpInstance,
+  ServiceBusOptions,
+  ServiceContext,
+  ServiceModule,
+  ServiceOptions,
+} from './service-options.js';
+export { Bus, type BusOptions } from './bus.js';
+export { streamConfig } from './bus-session.js';
+export { HealthController, type HealthCheck, type HealthReport } from './health.js';
+export { asKnownError, errorReply, sendError, type ErrorReply } from './http-error.js';
+export {
+  HTTP_LIMITS,
+  Listeners,
+  type BoundAddress,
+  type HttpLimits,
+  type ListenerOptions,
+  type RequestHandler,
+} from './listeners.js';
+export { createLogger, NestLogger, type LoggerOptions, type LogLevel } from './logger.js';
+export {
+  Metrics,
+  type GaugeOptions,
+  type HistogramOptions,
+  type MetricOptions,
+} from './metrics.js';
+export { scrub, scrubText } from './scrub.js';
+export { StateHolder } from './service-state.js';
+export { SPOOL_BYTES_MAX, Spool, type SpoolEntry, type SpoolOptions } from './spool.js';
+export { BUS, HEALTH, LOGGER, METRICS, STATE } from './tokens.js';

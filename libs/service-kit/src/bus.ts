@@ -1,0 +1,225 @@
+import { randomUUID } from 'node:crypto';
+import { hostname } from 'node:os';
+import { setTimeout as delay } from 'node:timers/promises';
+import {
+  EVENT_BYTES_MAX,
+  eventSchema,
+  heartbeatSubject,
+  parseWith,
+  type EventEnvelope,
+  type EventPayloads,
+  type EventSubject,
+  type Heartbeat,
+} from '@sanctum/contracts';
+import { messageOf, SanctumError } from '@sanctum/errors';
+import { BusSession, type SessionOptions } from './bus-session.js';
+import type { Metrics } from './metrics.js';
+import type { StateHolder } from './service-state.js';
+import { Spool } from './spool.js';
+
+export interface BusOptions extends SessionOptions {
+  readonly spoolFile: string;
+  readonly state: StateHolder;
+  readonly metrics: Metrics;
+  readonly spoolBytesMax?: number;
+  readonly heartbeatMs?: number;
+  /** The longest pause between two attempts to connect; the first is a fraction of it. */
+  readonly retryMaxMs?: number;
+}
+
+const HEARTBEAT_MS = 5000;
+const RETRY_MIN_MS = 200;
+const RETRY_MAX_MS = 10_000;
+const CLOSE_TIMEOUT_MS = 2000;
+
+/**
+ * The service's face on NATS. Starting, publishing and stopping never wait for the server: events
+ * go to the spool first and from there to JetStream whenever there is a connection.
+ */
+export class Bus {
+  readonly #options: BusOptions;
+  readonly #spool: Spool;
+  readonly #startedAt = new Date().toISOString();
+  readonly #stop = new AbortController();
+  readonly #running: Promise<void>;
+  #session: BusSession | undefined;
+  #sequence = 0;
+  #sending: Promise<void> | undefined;
+
+  private constructor(options: BusOptions, spool: Spool) {
+    this.#options = options;
+    this.#spool = spool;
+    this.#registerMetrics();
+    options.state.onChange(() => this.#beat());
+    this.#running = this.#run();
+  }
+
+  /** Reads the spool, then connects in the background for as long as the service lives. */
+  static async start(options: BusOptions): Promise<Bus> {
+    const { spoolFile, spoolBytesMax, logger } = options;
+    const bytesMax = spoolBytesMax === undefined ? {} : { bytesMax: spoolBytesMax };
+    return new Bus(options, await Spool.open({ file: spoolFile, logger, ...bytesMax }));
+  }
+
+  get connected(): boolean {
+    return this.#session !== undefined;
+  }
+
+  get spooled(): number {
+    return this.#spool.size;
+  }
+
+  get dropped(): number {
+    return this.#spool.dropped;
+  }
+
+  /**
+   * Keeps an event for its stream and returns at once; it is delivered exactly once as consumers
+   * count, whatever dies in between. Throws `internal` when the payload is not what the subject
+   * declares: a defect of the caller.
+   */
+  publishEvent<Subject extends EventSubject>(subject: Subject, data: EventPayloads[Subject]): void {
+    const schema = eventSchema(subject);
+    if (schema === undefined) throw new SanctumError('internal', `${subject} is no declared event`);
+    const envelope: EventEnvelope = {
+      id: randomUUID(),
+      at: new Date().toISOString(),
+      service: this.#options.service,
+      instance: this.#options.instance,
+      host: hostname(),
+    };
+    const payload = JSON.stringify({ ...envelope, data: parseWith(schema, data, 'internal') });
+    if (Buffer.byteLength(payload) > EVENT_BYTES_MAX) {
+      throw new SanctumError('internal', `${subject}: more than ${EVENT_BYTES_MAX} bytes`);
+    }
+    this.#spool.append({ id: envelope.id, subject, payload });
+    this.#send();
+  }
+
+  /** Ends the connection; what is not delivered by then stays on disk for the next start. */
+  async close(): Promise<void> {
+    this.#stop.abort();
+    await this.#session?.connection.close();
+    // A handshake under way cannot be called off: it ends by itself and finds the bus stopped.
+    await withinMs(this.#running, CLOSE_TIMEOUT_MS);
+    await this.#sending;
+    await this.#spool.close();
+  }
+
+  /** Waits until every event is delivered, at most `timeoutMs`; whether it is. */
+  async flush(timeoutMs = CLOSE_TIMEOUT_MS): Promise<boolean> {
+    if (this.#sending !== undefined) await withinMs(this.#sending, timeoutMs);
+    return this.#spool.size === 0;
+  }
+
+  async #run(): Promise<void> {
+    let attempt = 0;
+    while (!this.#stop.signal.aborted) {
+      try {
+        this.#session = await BusSession.open(this.#options);
+        this.#options.logger.info({ url: this.#options.url }, 'bus_connected');
+        attempt = 0;
+        await this.#serve(this.#session);
+      } catch (error) {
+        // Once is enough to say that the server is away; the metric shows for how long.
+        const level = attempt === 0 ? 'warn' : 'debug';
+        this.#options.logger[level]({ reason: messageOf(error) }, 'bus_unreachable');
+      }
+      this.#session = undefined;
+      attempt += 1;
+      await this.#pause(attempt);
+    }
+  }
+
+  async #serve(session: BusSession): Promise<void> {
+    if (this.#stop.signal.aborted) {
+      await session.connection.close();
+      return;
+    }
+    this.#beat();
+    this.#send();
+    const beats = setInterval(() => {
+      this.#beat();
+      this.#send();
+    }, this.#options.heartbeatMs ?? HEARTBEAT_MS);
+    const reason = await session.connection.closed();
+    clearInterval(beats);
+    this.#options.logger.info({ reason: messageOf(reason ?? 'closed') }, 'bus_disconnected');
+  }
+
+  /** Exponential with full jitter, so that services do not return in step. */
+  async #pause(attempt: number): Promise<void> {
+    const max = this.#options.retryMaxMs ?? RETRY_MAX_MS;
+    const ceiling = Math.min(max, RETRY_MIN_MS * 2 ** Math.min(attempt, 10));
+    const pauseMs = Math.ceil(ceiling * (0.25 + 0.75 * Math.random()));
+    const { signal } = this.#stop;
+    await delay(pauseMs, undefined, { signal, ref: false }).catch(() => undefined);
+  }
+
+  #beat(): void {
+    const session = this.#session;
+    if (session === undefined || session.connection.isClosed()) return;
+    const { service, instance, version, state } = this.#options;
+    const heartbeat: Heartbeat = {
+      service,
+      instance,
+      host: hostname(),
+      pid: process.pid,
+      version,
+      state: state.current,
+      startedAt: this.#startedAt,
+      sentAt: new Date().toISOString(),
+      sequence: this.#sequence++,
+      spooled: this.#spool.size,
+      dropped: this.#spool.dropped,
+    };
+    session.connection.publish(heartbeatSubject(service), JSON.stringify(heartbeat));
+  }
+
+  #send(): void {
+    this.#sending ??= this.#drainSpool()
+      .then(
+        () => this.#session !== undefined,
+        (error: unknown) => {
+          this.#options.logger.debug({ reason: messageOf(error) }, 'delivery_postponed');
+          return false;
+        },
+      )
+      .then((again) => {
+        this.#sending = undefined;
+        if (again && this.#spool.size > 0) this.#send();
+      });
+  }
+
+  /** On disk before on the wire: an event outlives a crash between the two. */
+  async #drainSpool(): Promise<void> {
+    await this.#spool.flush();
+    for (let entry = this.#spool.oldest; entry !== undefined; entry = this.#spool.oldest) {
+      const session = this.#session;
+      if (session === undefined) return;
+      const outcome = await session.deliver(entry);
+      this.#spool.remove(entry.id);
+      if (outcome === 'refused') {
+        this.#options.logger.error({ subject: entry.subject, id: entry.id }, 'event_refused');
+      }
+      await this.#spool.flush();
+    }
+  }
+
+  #registerMetrics(): void {
+    const { metrics } = this.#options;
+    const gauges: [string, string, () => number][] = [
+      ['bus_connected', '1 while connected to NATS.', () => Number(this.connected)],
+      ['bus_spooled_events', 'Events that wait for an acknowledgement.', () => this.spooled],
+      ['bus_dropped_events', 'Events lost because the spool was full.', () => this.dropped],
+    ];
+    for (const [name, help, read] of gauges) metrics.gauge({ name, help, read });
+  }
+}
+
+async function withinMs(work: Promise<void>, timeoutMs: number): Promise<void> {
+  const done = new AbortController();
+  const timeout = delay(timeoutMs, undefined, { signal: done.signal }).catch(() => undefined);
+  await Promise.race([work, timeout]);
+  done.abort();
+}

@@ -1,0 +1,232 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer as createTlsServer, type ServerOptions } from 'node:https';
+import type { AddressInfo, Socket } from 'node:net';
+import { SanctumError } from '@sanctum/errors';
+import type { Logger } from 'pino';
+import { errorReply } from './http-error.js';
+
+export type RequestHandler = (request: IncomingMessage, response: ServerResponse) => void;
+
+export interface ListenerOptions {
+  /** Named in logs and in the addresses reported: `plain`, `mtls`. */
+  readonly name: string;
+  readonly host: string;
+  /** 0 lets the system choose. */
+  readonly port: number;
+  /** HTTPS with these options; plain HTTP without. */
+  readonly tls?: ServerOptions;
+  /** An address that is not there yet: retried in the background instead of ending the start. */
+  readonly optional?: boolean;
+}
+
+export interface HttpLimits {
+  readonly headersTimeoutMs: number;
+  readonly requestTimeoutMs: number;
+  readonly keepAliveTimeoutMs: number;
+  readonly headerBytesMax: number;
+  readonly connectionsMax: number;
+  readonly bodyBytesMax: number;
+}
+
+export const HTTP_LIMITS: HttpLimits = {
+  headersTimeoutMs: 10_000,
+  requestTimeoutMs: 60_000,
+  keepAliveTimeoutMs: 75_000,
+  headerBytesMax: 16 << 10,
+  connectionsMax: 4096,
+  bodyBytesMax: 16 << 20,
+};
+
+export interface BoundAddress {
+  readonly name: string;
+  readonly host: string;
+  readonly port: number;
+  readonly url: string;
+}
+
+export interface BindOptions {
+  readonly listeners: readonly ListenerOptions[];
+  readonly handler: RequestHandler;
+  readonly limits: HttpLimits;
+  readonly source: string;
+  readonly logger: Logger;
+}
+
+const RETRY_MS = 5000;
+const SWEEP_MS = 50;
+
+/** One HTTP server per listener, all before one request handler. */
+export class Listeners {
+  readonly #options: BindOptions;
+  readonly #servers = new Map<string, Server>();
+  readonly #retries = new Set<NodeJS.Timeout>();
+  #closing = false;
+
+  private constructor(options: BindOptions) {
+    this.#options = options;
+  }
+
+  /** Binds all or none: throws `port_in_use` or `io` with every server closed again. */
+  static async bind(options: BindOptions): Promise<Listeners> {
+    const listeners = new Listeners(options);
+    try {
+      for (const listener of options.listeners) await listeners.#open(listener);
+    } catch (error) {
+      await listeners.close(AbortSignal.abort());
+      throw error;
+    }
+    return listeners;
+  }
+
+  get addresses(): readonly BoundAddress[] {
+    return [...this.#servers].map(([name, server]) => boundAddress(name, server));
+  }
+
+  /** For live changes of certificates: `setSecureContext` of the TLS servers. */
+  server(name: string): Server | undefined {
+    return this.#servers.get(name);
+  }
+
+  /** Accepts nothing more, waits for requests under way, cuts what is left when `deadline` fires. */
+  async close(deadline: AbortSignal): Promise<void> {
+    this.#closing = true;
+    for (const retry of this.#retries) clearTimeout(retry);
+    const servers = [...this.#servers.values()];
+    const cut = (): void => {
+      for (const server of servers) server.closeAllConnections();
+    };
+    // A connection that was busy when its server closed is not ended by Node when it falls idle.
+    const sweep = setInterval(() => {
+      for (const server of servers) server.closeIdleConnections();
+    }, SWEEP_MS);
+    deadline.addEventListener('abort', cut);
+    const closed = Promise.all(servers.map((server) => closeServer(server)));
+    if (deadline.aborted) cut();
+    await closed;
+    clearInterval(sweep);
+    deadline.removeEventListener('abort', cut);
+  }
+
+  async #open(listener: ListenerOptions): Promise<void> {
+    const server = this.#create(listener);
+    try {
+      await listen(server, listener);
+      this.#servers.set(listener.name, server);
+    } catch (error) {
+      if (listener.optional !== true) throw bindError(listener, error);
+      this.#options.logger.warn({ err: error, listener: place(listener) }, 'listener_unbound');
+      this.#retryLater(listener);
+    }
+  }
+
+  #retryLater(listener: ListenerOptions): void {
+    if (this.#closing) return;
+    const retry = setTimeout(() => {
+      this.#retries.delete(retry);
+      void this.#open(listener);
+    }, RETRY_MS);
+    retry.unref();
+    this.#retries.add(retry);
+  }
+
+  #create(listener: ListenerOptions): Server {
+    const { handler, limits, source } = this.#options;
+    const options = {
+      maxHeaderSize: limits.headerBytesMax,
+      headersTimeout: limits.headersTimeoutMs,
+      requestTimeout: limits.requestTimeoutMs,
+      keepAliveTimeout: limits.keepAliveTimeoutMs,
+      connectionsCheckingInterval: Math.min(1000, limits.headersTimeoutMs),
+    };
+    const server =
+      listener.tls === undefined
+        ? createServer(options, handler)
+        : createTlsServer({ ...listener.tls, ...options }, handler);
+    server.maxConnections = limits.connectionsMax;
+    server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
+      refuseClient(error, socket, source);
+    });
+    return server;
+  }
+}
+
+function listen(server: Server, { host, port }: ListenerOptions): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen({ host, port }, () => {
+      server.off('error', reject);
+      resolve();
+    });
+  });
+}
+
+function closeServer(server: Server): Promise<void> {
+  return new Promise((resolve) => {
+    server.close(() => resolve());
+  });
+}
+
+function boundAddress(name: string, server: Server): BoundAddress {
+  const { address, port } = server.address() as AddressInfo;
+  const scheme = 'setSecureContext' in server ? 'https' : 'http';
+  const host = address.includes(':') ? `[${address}]` : address;
+  return { name, host: address, port, url: `${scheme}://${host}:${port}` };
+}
+
+function place({ host, port }: ListenerOptions): string {
+  return `${host}:${port}`;
+}
+
+function bindError(listener: ListenerOptions, cause: unknown): SanctumError {
+  const code = cause instanceof Error && 'code' in cause ? String(cause.code) : '';
+  if (code === 'EADDRINUSE') {
+    return new SanctumError(
+      'port_in_use',
+      `${place(listener)} is taken by another process. Stop it, or choose another port.`,
+      { cause, param: listener.name },
+    );
+  }
+  return new SanctumError('io', `${place(listener)} cannot be listened on (${code}).`, {
+    cause,
+    param: listener.name,
+  });
+}
+
+/** What Node's parser refuses never reaches a route; the client still gets an envelope. */
+function refuseClient(error: NodeJS.ErrnoException, socket: Socket, source: string): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const { status, reason, refusal } = CLIENT_FAULTS[error.code ?? ''] ?? MALFORMED;
+  const reply = errorReply(refusal, source);
+  socket.end(
+    `HTTP/1.1 ${status} ${reason}\r\n` +
+      'content-type: application/json; charset=utf-8\r\nconnection: close\r\n' +
+      `content-length: ${Buffer.byteLength(reply.body)}\r\n\r\n${reply.body}`,
+  );
+}
+
+interface ClientFault {
+  readonly status: number;
+  readonly reason: string;
+  readonly refusal: SanctumError;
+}
+
+const MALFORMED: ClientFault = {
+  status: 400,
+  reason: 'Bad Request',
+  refusal: new SanctumError('invalid_request', 'The request is not valid HTTP/1.1.'),
+};
+const CLIENT_FAULTS: Readonly<Record<string, ClientFault>> = {
+  HPE_HEADER_OVERFLOW: {
+    status: 431,
+    reason: 'Request Header Fields Too Large',
+    refusal: new SanctumError('headers_too_large', 'The request headers are too large.'),
+  },
+  ERR_HTTP_REQUEST_TIMEOUT: {
+    status: 408,
+    reason: 'Request Timeout',
+    refusal: new SanctumError('request_timeout', 'The request was not sent in time.'),
+  },
+};

@@ -1,0 +1,59 @@
+import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
+
+export interface MetricOptions<Label extends string> {
+  /** Without the prefix of the service. */
+  readonly name: string;
+  readonly help: string;
+  readonly labels?: readonly Label[];
+}
+
+export interface HistogramOptions<Label extends string> extends MetricOptions<Label> {
+  readonly buckets: readonly number[];
+}
+
+export interface GaugeOptions<Label extends string> extends MetricOptions<Label> {
+  /** Read when metrics are scraped, instead of being set. */
+  readonly read?: () => number;
+}
+
+/** One registry a service; every name begins with the service's prefix. */
+export class Metrics {
+  readonly registry = new Registry();
+  readonly #prefix: string;
+
+  constructor(prefix: string) {
+    this.#prefix = prefix;
+    collectDefaultMetrics({ register: this.registry, prefix, eventLoopMonitoringPrecision: 100 });
+  }
+
+  counter<Label extends string = never>(options: MetricOptions<Label>): Counter<Label> {
+    return new Counter(this.#configuration(options));
+  }
+
+  gauge<Label extends string = never>(options: GaugeOptions<Label>): Gauge<Label> {
+    const { read } = options;
+    return new Gauge({
+      ...this.#configuration(options),
+      ...(read === undefined
+        ? {}
+        : {
+            collect(this: Gauge<Label>): void {
+              this.set(read());
+            },
+          }),
+    });
+  }
+
+  histogram<Label extends string = never>(options: HistogramOptions<Label>): Histogram<Label> {
+    return new Histogram({ ...this.#configuration(options), buckets: [...options.buckets] });
+  }
+
+  #configuration<Label extends string>(options: MetricOptions<Label>) {
+    return {
+      name: `${this.#prefix}${options.name}`,
+      help: options.help,
+      labelNames: options.labels ?? [],
+      registers: [this.registry],
+    };
+  }
+}
