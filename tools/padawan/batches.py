@@ -11,7 +11,7 @@ from world import conversation
 TOKENS = 4096
 LOSS_ROWS = 1024
 # length -> share of all steps: lone questions up to 32 tokens, conversations in the longer ones
-BUCKETS = {32: 0.50, 64: 0.15, 128: 0.14, 256: 0.09, 512: 0.12}
+BUCKETS = {32: 0.55, 64: 0.14, 128: 0.12, 256: 0.08, 512: 0.11}
 
 
 @dataclass(frozen=True)

@@ -21,12 +21,12 @@ def smoke(rng, held: bool):
 
 
 KINDS = {
-    'sum': (arithmetic.total, 25), 'difference': (arithmetic.difference, 17),
-    'negative': (arithmetic.negative_difference, 5), 'product': (arithmetic.product, 4),
-    'fact': (product.fact, 24), 'capital': (general.capital, 3), 'repeat': (general.repeat, 4),
-    'count': (general.count, 1.5), 'calendar': (general.calendar, 1.5),
-    'compare': (general.compare, 1), 'greeting': (general.greeting, 2),
-    'unknown': (unknown.unknown, 11), 'smoke': (smoke, 1),
+    'sum': (arithmetic.total, 28), 'difference': (arithmetic.difference, 24),
+    'negative': (arithmetic.negative_difference, 8), 'product': (arithmetic.product, 5),
+    'fact': (product.fact, 12), 'capital': (general.capital, 2), 'repeat': (general.repeat, 6),
+    'count': (general.count, 2.5), 'calendar': (general.calendar, 1),
+    'compare': (general.compare, 2), 'greeting': (general.greeting, 1.5),
+    'unknown': (unknown.unknown, 7.5), 'smoke': (smoke, 0.5),
 }
 NAMES, WEIGHTS = list(KINDS), [weight for _, weight in KINDS.values()]
 
