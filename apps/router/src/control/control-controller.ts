@@ -1,0 +1,93 @@
+import { Controller, Get, Header, Headers, Inject, Param, Query, Res } from '@nestjs/common';
+import { SanctumError } from '@sanctum/errors';
+import { chooseRoute, explainRoute } from '@sanctum/routing';
+import { describeBackend } from './describe-backend.js';
+import { listModels, type ListedModel } from './list-models.js';
+import { ROUTER_STATE, type RouterState } from './router-state.js';
+
+interface Reply {
+  type(contentType: string): Reply;
+}
+
+@Controller('v1')
+export class ControlController {
+  readonly #state: RouterState;
+
+  constructor(@Inject(ROUTER_STATE) state: RouterState) {
+    this.#state = state;
+  }
+
+  /** Every name a client may send: backends, their declared names, and what upstreams list. */
+  @Get('models')
+  async models(): Promise<{ object: 'list'; data: readonly ListedModel[] }> {
+    return { object: 'list', data: await this.#listed() };
+  }
+
+  /** Ids may hold slashes (`org/model`). */
+  @Get('models/*')
+  async model(@Param('*') name: string): Promise<ListedModel> {
+    const found = (await this.#listed()).find((model) => model.id === name);
+    if (found === undefined) {
+      const shown = name.slice(0, 200);
+      throw new SanctumError('model_not_found', `No backend serves "${shown}".`, {
+        param: 'model',
+      });
+    }
+    return found;
+  }
+
+  @Get('backends')
+  @Header('cache-control', 'no-store')
+  async backends(): Promise<object> {
+    const { table, backends } = this.#state.routes();
+    const states = await this.#state.probe.states();
+    return {
+      default: table.defaultBackend,
+      strict_models: table.strictModels,
+      in_flight: this.#state.admission.inFlight,
+      backends: [...backends.values()].map((backend) =>
+        describeBackend(backend, {
+          availability: this.#state.availabilityOf(backend.name),
+          state: states.find(({ name }) => name === backend.name),
+        }),
+      ),
+    };
+  }
+
+  /** `?model=…&prompt=…`: what would happen and why; words alone with `Accept: text/plain`. */
+  @Get('route')
+  @Header('cache-control', 'no-store')
+  route(
+    @Query() query: Record<string, unknown>,
+    @Headers('accept') accept: string | undefined,
+    @Res({ passthrough: true }) reply: Reply,
+  ): object | string {
+    const model = oneText(query, 'model');
+    const prompt = oneText(query, 'prompt') ?? '';
+    const { table, backends } = this.#state.routes();
+    const routeQuery = { model: model === '' ? undefined : model, prompt: () => prompt };
+    const decision = chooseRoute(table, routeQuery, this.#state.availabilityOf);
+    const explanation = explainRoute(decision);
+    if (accept?.startsWith('text/plain') === true) {
+      reply.type('text/plain; charset=utf-8');
+      return `${explanation.join('\n')}\n`;
+    }
+    const backend = decision.kind === 'routed' ? backends.get(decision.backend) : undefined;
+    const upstreams = backend?.upstreams.map(({ url, defaultModel }) => ({
+      url,
+      model: defaultModel ?? decision.model ?? null,
+    }));
+    return { decision, explanation, upstreams: upstreams ?? [] };
+  }
+
+  async #listed(): Promise<readonly ListedModel[]> {
+    const { backends } = this.#state.routes();
+    return listModels([...backends.values()], await this.#state.probe.states());
+  }
+}
+
+function oneText(query: Record<string, unknown>, name: string): string | undefined {
+  const value = query[name];
+  if (value === undefined || typeof value === 'string') return value;
+  throw new SanctumError('invalid_request', `"${name}" may be given once.`, { param: name });
+}

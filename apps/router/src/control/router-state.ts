@@ -1,0 +1,9 @@
+import type { ProxyContext } from '../proxy/proxy-context.js';
+import type { BackendProbe } from './backend-probe.js';
+
+export const ROUTER_STATE = Symbol('sanctum.router.state');
+
+/** What the control endpoints show. */
+export interface RouterState extends Pick<ProxyContext, 'routes' | 'availabilityOf' | 'admission'> {
+  readonly probe: BackendProbe;
+}

@@ -1,0 +1,62 @@
+import type { RouteRule } from '@sanctum/routing';
+import type { Dispatcher } from 'undici';
+import { listedInConnection } from './request-head.js';
+
+export type AnswerHeaders = Parameters<
+  NonNullable<Dispatcher.DispatchHandler['onResponseStart']>
+>[2];
+
+/** Where an answer came from; every answer of a backend carries it. */
+export interface Provenance {
+  readonly requestId: string;
+  readonly backend: string;
+  readonly urlIndex: number;
+  readonly rule: RouteRule;
+  readonly unknownModel: boolean;
+}
+
+/** Not passed on: connection matters, and the names under which only the router speaks. */
+const OWN_ANSWER_HEADERS: ReadonlySet<string> = new Set([
+  'connection',
+  'keep-alive',
+  'proxy-connection',
+  'transfer-encoding',
+  'trailer',
+  'upgrade',
+  'x-request-id',
+  'x-sanctum-request-id',
+  'x-sanctum-backend',
+  'x-sanctum-url-index',
+  'x-sanctum-rule',
+  'x-sanctum-model-unknown',
+]);
+
+/** The head of a backend's answer for the client, as a flat list; `writeHead` takes it so. */
+export function answerHeaders(headers: AnswerHeaders, provenance: Provenance): string[] {
+  const flat = provenanceHeaders(provenance);
+  const listed = listedInConnection(headers.connection);
+  for (const name in headers) {
+    if (OWN_ANSWER_HEADERS.has(name) || listed?.has(name) === true) continue;
+    const value = headers[name];
+    if (typeof value === 'string') flat.push(name, value);
+    else if (value !== undefined) for (const one of value) flat.push(name, one);
+  }
+  return flat;
+}
+
+export function provenanceHeaders(provenance: Provenance): string[] {
+  const headers = [
+    'x-request-id',
+    provenance.requestId,
+    'x-sanctum-request-id',
+    provenance.requestId,
+    'x-sanctum-backend',
+    provenance.backend,
+    'x-sanctum-url-index',
+    String(provenance.urlIndex),
+    'x-sanctum-rule',
+    provenance.rule,
+  ];
+  if (provenance.unknownModel) headers.push('x-sanctum-model-unknown', 'true');
+  return headers;
+}

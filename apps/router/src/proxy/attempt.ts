@@ -1,0 +1,263 @@
+import { FirstContentDetector, type AttemptOutcome } from '@sanctum/routing';
+import type { Dispatcher } from 'undici';
+import type { RouterLimits } from '../limits.js';
+import type { Upstream } from '../upstream/upstream.js';
+import type { AnswerHeaders } from './answer-head.js';
+import { failureClass, outcomeOfError } from './attempt-failure.js';
+import type { Relay } from './relay.js';
+
+/** An answer held whole: an upstream's error, or a plain answer that fits the limit. */
+export interface HeldAnswer {
+  readonly status: number;
+  readonly headers: AnswerHeaders;
+  readonly body: Buffer;
+  /** The body was longer than its limit, or broke off. */
+  readonly isPartial: boolean;
+}
+
+export interface AttemptEnd {
+  readonly outcome: AttemptOutcome;
+  /** One word for logs and metrics: `ok`, `status_503`, `ECONNREFUSED`, `stall`. */
+  readonly errorClass: string;
+  readonly waitedMs: number;
+  readonly answer?: HeldAnswer;
+}
+
+/** The request an attempt belongs to. */
+export interface AttemptOwner {
+  readonly limits: RouterLimits;
+  /** A stream is held back until its first content. */
+  readonly holdsPreamble: boolean;
+  /** Content goes out: from here on the client's answer is this attempt's. */
+  contentStarts(attempt: Attempt, head: { status: number; headers: AnswerHeaders }): Relay;
+  attemptEnded(attempt: Attempt, end: AttemptEnd): void;
+  /** Calls back when the client can take more. */
+  onceDrained(resume: () => void): void;
+  /** The client has not read anything for as long as an upstream may be silent. */
+  clientStalled(): void;
+}
+
+type Phase =
+  | 'waiting'
+  /** An event stream before its first content. */
+  | 'preamble'
+  /** A plain answer that may still fit the limit. */
+  | 'holding'
+  /** An error answer. */
+  | 'error'
+  | 'relaying'
+  | 'ended';
+
+export interface AttemptRequest {
+  readonly method: string;
+  readonly path: string;
+  readonly headers: string[];
+  readonly body: Uint8Array | null;
+}
+
+const CANCELLED = new Error('The router gave this attempt up.');
+
+/** One request to one upstream URL, from dispatch to the last byte. */
+export class Attempt implements Dispatcher.DispatchHandler {
+  readonly upstream: Upstream;
+  readonly #owner: AttemptOwner;
+  readonly #startedMs = performance.now();
+  #controller: Dispatcher.DispatchController | undefined;
+  #phase: Phase = 'waiting';
+  #status = 0;
+  #headers: AnswerHeaders = {};
+  #held: Buffer[] = [];
+  #heldBytes = 0;
+  #detector: FirstContentDetector | undefined;
+  relay: Relay | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #idleArmed = false;
+  #paused = false;
+  #deadlineMs = Infinity;
+
+  constructor(owner: AttemptOwner, upstream: Upstream) {
+    this.#owner = owner;
+    this.upstream = upstream;
+  }
+
+  start(request: AttemptRequest, limits: { firstByteMs: number; deadlineMs: number }): void {
+    this.#deadlineMs = limits.deadlineMs;
+    this.#timer = setTimeout(() => this.#onTimer(), limits.firstByteMs);
+    const { method, path, headers, body } = request;
+    this.upstream.pool.dispatch({ method, path, headers, body }, this);
+  }
+
+  /** Gives up without an outcome: the client is gone, or the request is over. */
+  cancel(): void {
+    if (this.#phase === 'ended') return;
+    this.#finish();
+    this.#controller?.abort(CANCELLED);
+  }
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    this.#controller = controller;
+    if (this.#phase === 'ended') controller.abort(CANCELLED);
+  }
+
+  onResponseStart(
+    _controller: Dispatcher.DispatchController,
+    status: number,
+    headers: AnswerHeaders,
+  ): void {
+    if (this.#phase === 'ended' || status < 200) return;
+    this.#status = status;
+    this.#headers = headers;
+    if (status >= 400) {
+      this.#phase = 'error';
+    } else if (!this.#isEventStream()) {
+      this.#phase = 'holding';
+    } else {
+      this.#phase = 'preamble';
+      const readable = this.#owner.holdsPreamble && headers['content-encoding'] === undefined;
+      if (readable) this.#detector = new FirstContentDetector();
+    }
+  }
+
+  onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    switch (this.#phase) {
+      case 'relaying':
+        this.#pass(chunk);
+        return;
+      case 'preamble':
+        this.#onPreamble(chunk);
+        return;
+      case 'holding':
+        this.#hold(chunk);
+        this.#armIdle();
+        if (this.#heldBytes > this.#owner.limits.heldAnswerBytesMax) this.#release();
+        return;
+      case 'error':
+        this.#onErrorBody(chunk);
+        return;
+      case 'waiting':
+      case 'ended':
+        return;
+    }
+  }
+
+  onResponseEnd(): void {
+    const phase = this.#phase;
+    if (phase === 'ended') return;
+    if (phase === 'preamble') this.#release();
+    this.relay?.end();
+    const isHeld = phase === 'holding' || phase === 'error';
+    this.#end({ kind: 'answered', status: this.#status }, isHeld ? this.#answer(false) : undefined);
+  }
+
+  onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
+    if (this.#phase === 'ended') return;
+    if (this.#phase === 'error') {
+      this.#end({ kind: 'answered', status: this.#status }, this.#answer(true));
+      return;
+    }
+    const seen = {
+      started: this.#controller !== undefined,
+      answered: this.#phase !== 'waiting',
+      elapsedMs: performance.now() - this.#startedMs,
+    };
+    this.#end(outcomeOfError(error, seen), undefined, failureClass(error));
+  }
+
+  #isEventStream(): boolean {
+    const type = this.#headers['content-type'];
+    return typeof type === 'string' && type.toLowerCase().startsWith('text/event-stream');
+  }
+
+  #onPreamble(chunk: Buffer): void {
+    this.#hold(chunk);
+    const verdict = this.#detector?.push(chunk) ?? 'content';
+    if (verdict === 'error') {
+      this.#end({ kind: 'stream_error' }, undefined, 'stream_error');
+      this.#controller?.abort(CANCELLED);
+    } else if (verdict !== 'waiting' || this.#heldBytes > this.#owner.limits.preambleBytesMax) {
+      this.#release();
+    }
+  }
+
+  #onErrorBody(chunk: Buffer): void {
+    this.#hold(chunk);
+    this.#armIdle();
+    if (this.#heldBytes <= this.#owner.limits.errorBodyBytesMax) return;
+    this.#end({ kind: 'answered', status: this.#status }, this.#answer(true));
+    this.#controller?.abort(CANCELLED);
+  }
+
+  #hold(chunk: Buffer): void {
+    this.#held.push(chunk);
+    this.#heldBytes += chunk.length;
+  }
+
+  #release(): void {
+    this.#phase = 'relaying';
+    this.#detector = undefined;
+    const held = this.#held;
+    this.#held = [];
+    this.relay = this.#owner.contentStarts(this, { status: this.#status, headers: this.#headers });
+    this.#idleArmed = false;
+    for (const chunk of held) this.#pass(chunk);
+  }
+
+  #pass(chunk: Buffer): void {
+    this.#armIdle();
+    if (this.relay?.write(chunk) !== false || this.#paused) return;
+    this.#paused = true;
+    this.#controller?.pause();
+    this.#owner.onceDrained(() => {
+      this.#paused = false;
+      this.#timer?.refresh();
+      this.#controller?.resume();
+    });
+  }
+
+  /** The wait for a first byte becomes a limit on silence, never beyond the deadline. */
+  #armIdle(): void {
+    if (this.#idleArmed) {
+      this.#timer?.refresh();
+      if (performance.now() > this.#deadlineMs) this.#onTimer();
+      return;
+    }
+    this.#idleArmed = true;
+    clearTimeout(this.#timer);
+    const leftMs = Math.max(0, this.#deadlineMs - performance.now());
+    const waitMs = Math.min(this.upstream.timeouts.idleMs, leftMs);
+    this.#timer = setTimeout(() => this.#onTimer(), waitMs);
+  }
+
+  #onTimer(): void {
+    if (this.#phase === 'ended') return;
+    if (this.#paused && performance.now() < this.#deadlineMs) {
+      this.#owner.clientStalled();
+      return;
+    }
+    this.#end({ kind: 'stall' }, undefined, 'stall');
+    this.#controller?.abort(CANCELLED);
+  }
+
+  #answer(isPartial: boolean): HeldAnswer {
+    const [first] = this.#held;
+    const body = this.#held.length === 1 && first ? first : Buffer.concat(this.#held);
+    return { status: this.#status, headers: this.#headers, body, isPartial };
+  }
+
+  #finish(): void {
+    this.#phase = 'ended';
+    clearTimeout(this.#timer);
+  }
+
+  #end(outcome: AttemptOutcome, answer?: HeldAnswer, errorClass?: string): void {
+    this.#finish();
+    const waitedMs = performance.now() - this.#startedMs;
+    const answeredClass = this.#status < 400 ? 'ok' : `status_${this.#status}`;
+    this.#owner.attemptEnded(this, {
+      outcome,
+      errorClass: errorClass ?? answeredClass,
+      waitedMs,
+      ...(answer === undefined ? {} : { answer }),
+    });
+  }
+}

@@ -1,0 +1,99 @@
+import { SanctumError } from '@sanctum/errors';
+import type { Backend, Upstream } from '../upstream/upstream.js';
+import type { AttemptEnd, HeldAnswer } from './attempt.js';
+import type { ProxyContext } from './proxy-context.js';
+
+/** The failed attempts of one request; made only when there is a first one. */
+export class FailoverTrail {
+  readonly #context: ProxyContext;
+  readonly #backend: Backend;
+  readonly #requestId: string;
+  readonly #startedMs: number;
+  readonly #failures: { readonly upstream: Upstream; readonly end: AttemptEnd }[] = [];
+
+  constructor(
+    context: ProxyContext,
+    backend: Backend,
+    request: { requestId: string; startedMs: number },
+  ) {
+    this.#context = context;
+    this.#backend = backend;
+    this.#requestId = request.requestId;
+    this.#startedMs = request.startedMs;
+  }
+
+  failed(upstream: Upstream, end: AttemptEnd): void {
+    this.#failures.push({ upstream, end });
+    this.#context.log.warn(
+      {
+        request_id: this.#requestId,
+        backend: upstream.backend,
+        url: upstream.url,
+        url_index: upstream.urlIndex,
+        error_class: end.errorClass,
+        waited_ms: Math.round(end.waitedMs),
+      },
+      'failover_attempt',
+    );
+  }
+
+  /** The answer comes from `winner`; told, off the request's path, when that is not the primary. */
+  won(winner: Upstream): void {
+    if (winner.urlIndex === 0) return;
+    const [primary] = this.#backend.upstreams;
+    const errorClass = this.#failures[0]?.end.errorClass ?? 'unknown';
+    const elapsedMs = Math.round(performance.now() - this.#startedMs);
+    this.#context.log.warn(
+      {
+        request_id: this.#requestId,
+        backend: this.#backend.name,
+        url: primary.url,
+        winning_url: winner.url,
+        error_class: errorClass,
+        elapsed_ms: elapsedMs,
+      },
+      'failed over from primary',
+    );
+    this.#context.metrics.fallbacks.inc({ backend: this.#backend.name });
+    const event = {
+      backend: this.#backend.name,
+      url: primary.url,
+      winningUrl: winner.url,
+      errorClass,
+      requestId: this.#requestId,
+      attempts: this.#failures.length + 1,
+      elapsedMs,
+    };
+    setImmediate(() => this.#context.onFailover(event));
+  }
+
+  lost(): void {
+    this.#context.log.error(
+      { request_id: this.#requestId, backend: this.#backend.name, attempts: this.#failures.length },
+      'no upstream answered',
+    );
+  }
+
+  /**
+   * What a client is best shown when no URL answered well: the last 429 or 408, because waiting
+   * helps, else the last error answer there was.
+   */
+  get bestAnswer(): { readonly urlIndex: number; readonly answer: HeldAnswer } | undefined {
+    const answers = this.#failures.flatMap(({ upstream, end }) =>
+      end.answer === undefined ? [] : [{ urlIndex: upstream.urlIndex, answer: end.answer }],
+    );
+    return answers.findLast(({ answer }) => answer.status < 500) ?? answers.at(-1);
+  }
+
+  /** The error when nothing answered at all. URLs stay out of it: clients may be strangers. */
+  error(): SanctumError {
+    const tried = this.#failures
+      .map(({ upstream, end }) => `URL ${upstream.urlIndex}: ${end.errorClass}`)
+      .join(', ');
+    const isTimeout = this.#failures.at(-1)?.end.outcome.kind === 'stall';
+    return new SanctumError(
+      isTimeout ? 'upstream_timeout' : 'upstream_failed',
+      `No upstream of backend "${this.#backend.name}" answered (${tried}).`,
+    );
+  }
+}

@@ -1,0 +1,79 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { isIP } from 'node:net';
+import { SanctumError } from '@sanctum/errors';
+import { sendError } from './error-answer.js';
+import { Exchange } from './exchange.js';
+import type { ProxyContext } from './proxy-context.js';
+import { pathBelowV1, requestIdOf } from './request-head.js';
+
+export type RequestHandler = (request: IncomingMessage, response: ServerResponse) => void;
+
+/** Answered by the router itself, in Nest. */
+const CONTROL_PATHS: ReadonlySet<string> = new Set(['/models', '/route', '/backends']);
+
+/**
+ * Takes requests straight from Node's HTTP server: what lies below `/v1/` and is not the router's
+ * own goes to a backend without passing through Nest, the rest goes to `control`.
+ */
+export function openFrontDoor(context: ProxyContext, control: RequestHandler): RequestHandler {
+  return (request, response) => {
+    if (!isLoopback(request.socket.remoteAddress)) {
+      refuse(request, response, STRANGER);
+      return;
+    }
+    const target = request.url ?? '/';
+    if (!target.startsWith('/v1/')) {
+      control(request, response);
+      return;
+    }
+    const below = pathBelowV1(target);
+    if (below === undefined) {
+      refuse(request, response, UNSAFE_PATH);
+    } else if (isControl(request.method, below)) {
+      control(request, response);
+    } else {
+      proxy(context, { request, response, target: below });
+    }
+  };
+}
+
+const STRANGER = new SanctumError(
+  'unauthorized',
+  'The router answers loopback clients only; reach it from the machine it runs on.',
+);
+const UNSAFE_PATH = new SanctumError(
+  'invalid_request',
+  'The path contains dot segments, empty segments or backslashes.',
+);
+
+function proxy(
+  context: ProxyContext,
+  start: { request: IncomingMessage; response: ServerResponse; target: string },
+): void {
+  const refusal = context.admission.refusal();
+  if (refusal !== undefined) {
+    refuse(start.request, start.response, refusal);
+    return;
+  }
+  new Exchange(context, { ...start, requestId: requestIdOf(start.request) }).begin();
+}
+
+/** The body, if any, is read and dropped by Node, so that the client sees the answer. */
+function refuse(request: IncomingMessage, response: ServerResponse, error: SanctumError): void {
+  request.resume();
+  const requestId = requestIdOf(request);
+  sendError(response, error, ['x-request-id', requestId, 'x-sanctum-request-id', requestId]);
+}
+
+function isControl(method: string | undefined, below: string): boolean {
+  if (method !== 'GET' && method !== 'HEAD') return false;
+  const query = below.indexOf('?');
+  const path = query < 0 ? below : below.slice(0, query);
+  return CONTROL_PATHS.has(path) || path.startsWith('/models/');
+}
+
+function isLoopback(address: string | undefined): boolean {
+  if (address === undefined) return false;
+  const plain = address.startsWith('::ffff:') ? address.slice(7) : address;
+  return plain === '::1' || (isIP(plain) === 4 && plain.startsWith('127.'));
+}

@@ -1,0 +1,102 @@
+import { isUtf8 } from 'node:buffer';
+import type { IncomingMessage } from 'node:http';
+import { messageOf, SanctumError } from '@sanctum/errors';
+import {
+  chooseRoute,
+  findModelField,
+  lastUserText,
+  readRequestFields,
+  spliceModel,
+  type ModelField,
+  type RouteRule,
+} from '@sanctum/routing';
+import type { Backend } from '../upstream/upstream.js';
+import type { ProxyContext } from './proxy-context.js';
+
+/** A request with its backend, ready for the first attempt. */
+export interface PlannedRequest {
+  readonly backend: Backend;
+  readonly rule: RouteRule;
+  readonly unknownModel: boolean;
+  readonly stream: boolean;
+  /** Undefined when the body is not a JSON object. */
+  readonly modelField: ModelField | undefined;
+}
+
+/** Paths whose bodies and streams the router understands. */
+export function isInterpreted(path: string): boolean {
+  return path === '/chat/completions' || path === '/completions';
+}
+
+/**
+ * Parses what choice needs and chooses. Throws `invalid_request` for a body that is no JSON object
+ * in UTF-8, and `model_not_found` for an unknown name in strict mode.
+ */
+export function planRequest(
+  context: ProxyContext,
+  request: IncomingMessage,
+  { path, body }: { path: string; body: Buffer },
+): PlannedRequest {
+  const parsed = isJson(request, path, body) ? parseJson(body) : undefined;
+  const fields = parsed === undefined ? undefined : readRequestFields(parsed);
+  const { table, backends } = context.routes();
+  const query = { model: fields?.model, prompt: () => lastUserText(parsed) };
+  const decision = chooseRoute(table, query, context.availabilityOf);
+  if (decision.kind === 'refused') {
+    throw new SanctumError(
+      'model_not_found',
+      `No backend serves model "${decision.model.slice(0, 200)}", and strict_models is on; ` +
+        'GET /v1/models lists the names.',
+      { param: 'model' },
+    );
+  }
+  const backend = backends.get(decision.backend);
+  if (backend === undefined) {
+    throw new SanctumError('internal', `Backend "${decision.backend}" was chosen and is not open.`);
+  }
+  return {
+    backend,
+    rule: decision.rule,
+    unknownModel: decision.unknownModel,
+    stream: fields?.stream ?? false,
+    modelField: parsed === undefined ? undefined : findModelField(body),
+  };
+}
+
+/** The body an upstream gets: with its model spliced in where it has one. */
+export function bodyFor(
+  body: Buffer,
+  { modelField }: PlannedRequest,
+  defaultModel: string | undefined,
+): Uint8Array | null {
+  if (body.length === 0) return null;
+  if (modelField === undefined || defaultModel === undefined) return body;
+  return spliceModel(body, modelField, defaultModel);
+}
+
+function isJson(request: IncomingMessage, path: string, body: Buffer): boolean {
+  if (request.method === 'POST' && isInterpreted(path)) return true;
+  const type = request.headers['content-type'];
+  return body.length > 0 && type?.includes('json') === true;
+}
+
+function parseJson(body: Buffer): unknown {
+  if (!isUtf8(body)) {
+    throw new SanctumError('invalid_request', 'The body is not valid UTF-8.');
+  }
+  try {
+    return JSON.parse(body.toString('utf8')) as unknown;
+  } catch (error) {
+    throw new SanctumError(
+      'invalid_request',
+      `The body is not valid JSON: ${withoutExcerpt(messageOf(error))}.`,
+      { cause: error },
+    );
+  }
+}
+
+/** V8 quotes the text around the fault; a prompt does not belong in a message that may be logged. */
+function withoutExcerpt(message: string): string {
+  const position = /at position \d+/.exec(message)?.[0];
+  return position === undefined ? 'it ends too early or is not JSON at all' : `error ${position}`;
+}

@@ -1,0 +1,25 @@
+import type { Failover } from '@sanctum/contracts';
+import type { AvailabilityOf, RoutingTable } from '@sanctum/routing';
+import type { RouterLimits } from '../limits.js';
+import type { RouterLog } from '../log.js';
+import type { RouterMetrics } from '../metrics.js';
+import type { Backend } from '../upstream/upstream.js';
+import type { Admission } from './admission.js';
+
+/** What requests are routed by; replaced as a whole, so a request sees one version of it. */
+export interface ActiveRoutes {
+  readonly table: RoutingTable;
+  readonly backends: ReadonlyMap<string, Backend>;
+}
+
+/** What every proxied request shares. */
+export interface ProxyContext {
+  readonly routes: () => ActiveRoutes;
+  readonly availabilityOf: AvailabilityOf;
+  readonly limits: RouterLimits;
+  readonly admission: Admission;
+  readonly metrics: RouterMetrics;
+  readonly log: RouterLog;
+  /** Called outside of any request's path. */
+  readonly onFailover: (event: Failover) => void;
+}

@@ -1,0 +1,70 @@
+import type { ServerResponse } from 'node:http';
+import { toEnvelope, type SanctumError } from '@sanctum/errors';
+import { wholeEventsEnd } from '@sanctum/routing';
+import { ROUTER_SOURCE } from './error-answer.js';
+
+const NOTHING = Buffer.alloc(0);
+const LF = 0x0a;
+
+/**
+ * Passes an answer on to the client. Of an event stream only whole events are passed on, so that a
+ * stream which dies midway can end with an event of the router's own; an event longer than
+ * `eventBytesMax` is let through in parts.
+ */
+export class Relay {
+  readonly #response: ServerResponse;
+  readonly #events: boolean;
+  readonly #eventBytesMax: number;
+  #tail: Buffer = NOTHING;
+  #midEvent = false;
+
+  constructor(
+    response: ServerResponse,
+    { events, eventBytesMax }: { events: boolean; eventBytesMax: number },
+  ) {
+    this.#response = response;
+    this.#events = events;
+    this.#eventBytesMax = eventBytesMax;
+  }
+
+  /** False when the client reads too slowly and the upstream should wait for `drain`. */
+  write(chunk: Buffer): boolean {
+    if (!this.#events) return this.#response.write(chunk);
+    const last = chunk.length - 1;
+    if (this.#tail.length === 0 && chunk[last] === LF && wholeEventsEnd(chunk) === last + 1) {
+      this.#midEvent = false;
+      return this.#response.write(chunk);
+    }
+    return this.#writeWholeEvents(this.#tail.length === 0 ? chunk : this.#withTail(chunk));
+  }
+
+  end(): void {
+    if (this.#tail.length > 0) this.#response.end(this.#tail);
+    else this.#response.end();
+  }
+
+  /** Ends a stream that died: one error event without `[DONE]`; a plain answer is cut off. */
+  fail(error: SanctumError): void {
+    if (!this.#events) {
+      this.#response.destroy();
+      return;
+    }
+    const { body } = toEnvelope(error, ROUTER_SOURCE);
+    const separator = this.#midEvent ? '\n\n' : '';
+    this.#response.end(`${separator}data: ${JSON.stringify(body)}\n\n`);
+  }
+
+  #withTail(chunk: Buffer): Buffer {
+    return Buffer.concat([this.#tail, chunk]);
+  }
+
+  #writeWholeEvents(bytes: Buffer): boolean {
+    const tooLong = bytes.length > this.#eventBytesMax;
+    const whole = wholeEventsEnd(bytes);
+    const end = whole === 0 && tooLong ? bytes.length : whole;
+    this.#tail = bytes.subarray(end);
+    if (end === 0) return true;
+    this.#midEvent = whole !== end;
+    return this.#response.write(bytes.subarray(0, end));
+  }
+}

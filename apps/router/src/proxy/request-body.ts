@@ -1,0 +1,86 @@
+import type { IncomingMessage } from 'node:http';
+import { SanctumError } from '@sanctum/errors';
+import type { RouterLimits } from '../limits.js';
+import type { Admission } from './admission.js';
+
+const EMPTY = Buffer.alloc(0);
+
+export interface BodyEvents {
+  complete(body: Buffer): void;
+  /** The rest of the body is read and thrown away, so that the client sees the answer. */
+  refused(error: SanctumError): void;
+}
+
+/** Reads a request body into one buffer, within the limit of one body and of all of them. */
+export class RequestBody {
+  #pieces: Buffer[] = [];
+  #bytes = 0;
+  #reserved = 0;
+  #discarding = false;
+  readonly #limits: RouterLimits;
+  readonly #admission: Admission;
+  readonly #events: BodyEvents;
+
+  constructor(shared: { limits: RouterLimits; admission: Admission }, events: BodyEvents) {
+    this.#limits = shared.limits;
+    this.#admission = shared.admission;
+    this.#events = events;
+  }
+
+  /** Bytes held of the shared limit. */
+  get reservedBytes(): number {
+    return this.#reserved;
+  }
+
+  read(request: IncomingMessage): void {
+    request.on('data', (piece: Buffer) => this.#take(request, piece));
+    request.on('end', () => {
+      if (!this.#discarding) this.#events.complete(this.#joined());
+    });
+    const declared = Number(request.headers['content-length'] ?? 0);
+    if (declared > this.#limits.bodyBytesMax) this.#refuse(this.#tooLarge());
+  }
+
+  #take(request: IncomingMessage, piece: Buffer): void {
+    this.#bytes += piece.length;
+    if (this.#discarding) {
+      if (this.#bytes > this.#limits.discardBytesMax) request.socket.destroy();
+      return;
+    }
+    if (this.#bytes > this.#limits.bodyBytesMax) {
+      this.#refuse(this.#tooLarge());
+      return;
+    }
+    if (!this.#admission.tryReserve(piece.length)) {
+      this.#refuse(
+        new SanctumError('queue_full', 'The router holds as many request bytes as it may; wait.', {
+          retryAfterS: 1,
+        }),
+      );
+      return;
+    }
+    this.#reserved += piece.length;
+    this.#pieces.push(piece);
+  }
+
+  #joined(): Buffer {
+    const [first] = this.#pieces;
+    const body = this.#pieces.length > 1 ? Buffer.concat(this.#pieces, this.#bytes) : first;
+    this.#pieces = [];
+    return body ?? EMPTY;
+  }
+
+  #refuse(error: SanctumError): void {
+    this.#discarding = true;
+    this.#pieces = [];
+    this.#events.refused(error);
+  }
+
+  #tooLarge(): SanctumError {
+    return new SanctumError(
+      'body_too_large',
+      `The body exceeds ${this.#limits.bodyBytesMax} bytes, the limit of ` +
+        'services.router.limits.body_mb.',
+    );
+  }
+}

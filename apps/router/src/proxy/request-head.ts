@@ -1,0 +1,75 @@
+import { randomUUID } from 'node:crypto';
+import type { IncomingMessage } from 'node:http';
+
+const REQUEST_ID = /^[\w.:+/=@-]{1,128}$/;
+
+/** Not passed on: they belong to one connection, or to the client's relation with the router. */
+const OWN_REQUEST_HEADERS: ReadonlySet<string> = new Set([
+  'host',
+  'content-length',
+  'connection',
+  'keep-alive',
+  'proxy-connection',
+  'proxy-authorization',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+  'http2-settings',
+  'expect',
+  'authorization',
+  'x-api-key',
+  'cookie',
+  'x-request-id',
+  // An answer must be readable to find its first content.
+  'accept-encoding',
+  'forwarded',
+  'x-forwarded-for',
+  'x-forwarded-host',
+  'x-forwarded-proto',
+  'x-real-ip',
+]);
+
+/** `X-Request-ID` of the client when it is one short token, else a new UUID. */
+export function requestIdOf(request: IncomingMessage): string {
+  const given = request.headers['x-request-id'];
+  return typeof given === 'string' && REQUEST_ID.test(given) ? given : randomUUID();
+}
+
+/** The headers an upstream gets, as a flat list of names and values. */
+export function forwardedHeaders(request: IncomingMessage, requestId: string): string[] {
+  const { rawHeaders } = request;
+  const listed = listedInConnection(request.headers.connection);
+  const headers = ['x-request-id', requestId];
+  for (let index = 0; index + 1 < rawHeaders.length; index += 2) {
+    const name = (rawHeaders[index] ?? '').toLowerCase();
+    if (OWN_REQUEST_HEADERS.has(name) || listed?.has(name) === true) continue;
+    headers.push(name, rawHeaders[index + 1] ?? '');
+  }
+  return headers;
+}
+
+/**
+ * What follows `/v1` in a request target, query included; undefined when it is not below `/v1/` or
+ * could be read as leaving it (dot segments, also percent-encoded, and backslashes).
+ */
+export function pathBelowV1(target: string): string | undefined {
+  if (!target.startsWith('/v1/')) return undefined;
+  const query = target.indexOf('?');
+  const path = query < 0 ? target : target.slice(0, query);
+  const plain = path.includes('%') ? path.replace(/%2e/gi, '.').replace(/%(2f|5c)/gi, '/') : path;
+  if (plain.includes('/.') && /\/\.{1,2}(\/|$)/.test(plain)) return undefined;
+  return plain.includes('\\') || plain.includes('//') ? undefined : target.slice(3);
+}
+
+/** Names in a `Connection` header other than the usual ones; they end at this hop. */
+export function listedInConnection(
+  value: string | string[] | undefined,
+): ReadonlySet<string> | undefined {
+  if (value === undefined || value === 'keep-alive' || value === 'close') return undefined;
+  return new Set(
+    String(value)
+      .toLowerCase()
+      .split(/\s*,\s*/),
+  );
+}

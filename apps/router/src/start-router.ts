@@ -1,0 +1,170 @@
+import { homePaths, type HomePaths, type Instance, type RouterSection } from '@sanctum/catalog';
+import { SanctumError } from '@sanctum/errors';
+import { ALWAYS_AVAILABLE, compileRoutingTable } from '@sanctum/routing';
+import {
+  bootstrapService,
+  createLogger,
+  type RunningService,
+  type ServiceBusOptions,
+  type ServiceContext,
+  type ServiceOptions,
+} from '@sanctum/service-kit';
+import { BackendProbe } from './control/backend-probe.js';
+import { ControlModule } from './control/control-module.js';
+import { limitsFrom, type RouterLimits } from './limits.js';
+import { RouterMetrics } from './metrics.js';
+import { Admission } from './proxy/admission.js';
+import { openFrontDoor } from './proxy/front-door.js';
+import type { ActiveRoutes, ProxyContext } from './proxy/proxy-context.js';
+import { closeBackends, resolveBackends } from './upstream/resolve-backends.js';
+import { ROUTER_IDENTITY } from './upstream/upstream-tls.js';
+import type { Backend } from './upstream/upstream.js';
+
+export interface RouterOptions {
+  readonly instance: Instance;
+  /** Absolute `$SANCTUM_HOME`. */
+  readonly home: string;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  /** Instead of what instance.yaml says. */
+  readonly host?: string;
+  readonly port?: number;
+  readonly limits?: Partial<RouterLimits>;
+  readonly logger?: NonNullable<ServiceOptions['logger']>;
+  /** Signals end the process; off inside a test. */
+  readonly ownsProcess?: boolean;
+}
+
+export const ROUTER_VERSION = '0.1.0';
+
+/**
+ * Brings the router up: configuration and certificates are judged before any port opens. Throws
+ * `config_invalid`, `certificate_invalid` or `port_in_use`.
+ */
+export async function startRouter(options: RouterOptions): Promise<RunningService> {
+  const section = options.instance.services.router;
+  if (section === undefined) {
+    throw new SanctumError('config_invalid', 'instance.yaml has no services.router section.');
+  }
+  const home = homePaths(options.home);
+  const logger = options.logger ?? createLogger({ service: 'router' });
+  const limits = { ...limitsFrom(section.limits), ...options.limits };
+  const backends = await resolveBackends(section, {
+    home,
+    limits,
+    environment: options.environment,
+    warn: (message) => logger.warn({ transport: 'tls' }, message),
+  });
+  try {
+    for (const backend of backends) logBackend(logger, backend);
+    const routes = activeRoutes(section, backends);
+    const service = await bootstrapService(
+      serviceOptions(options, { section, home, logger, limits, routes }),
+    );
+    return { ...service, stop: () => service.stop().finally(() => closeBackends(backends)) };
+  } catch (error) {
+    await closeBackends(backends);
+    throw error;
+  }
+}
+
+interface Parts {
+  readonly section: RouterSection;
+  readonly home: HomePaths;
+  readonly logger: ServiceContext['logger'];
+  readonly limits: RouterLimits;
+  readonly routes: ActiveRoutes;
+}
+
+function serviceOptions(options: RouterOptions, parts: Parts): ServiceOptions {
+  const { section, limits, routes } = parts;
+  const admission = new Admission(limits);
+  const probe = new BackendProbe(() => [...routes.backends.values()]);
+  const shared = { routes: () => routes, availabilityOf: ALWAYS_AVAILABLE, limits, admission };
+  const bus = busOptions(options.instance, parts.home);
+  return {
+    name: 'router',
+    version: ROUTER_VERSION,
+    logger: parts.logger,
+    listeners: [
+      {
+        name: 'plain',
+        host: options.host ?? section.host,
+        port: options.port ?? section.port,
+      },
+    ],
+    http: {
+      headerBytesMax: limits.headerBytesMax,
+      headersTimeoutMs: limits.headersReadMs,
+      requestTimeoutMs: limits.requestReadMs,
+      connectionsMax: limits.connectionsMax,
+      bodyBytesMax: limits.bodyBytesMax,
+    },
+    module: ControlModule.with({ ...shared, probe }),
+    intercept: (next, context) => openFrontDoor(proxyContext(shared, context), next),
+    health: async () => {
+      const backends = await probe.states();
+      const byDefault = backends.find(({ name }) => name === routes.table.defaultBackend);
+      return { healthy: byDefault?.healthy === true, details: { mode: 'routed', backends } };
+    },
+    drain: () => admission.drain(),
+    drainDeadlineMs: limits.drainMs,
+    ...(bus === undefined ? {} : { bus }),
+    ...(options.ownsProcess === undefined ? {} : { ownsProcess: options.ownsProcess }),
+  };
+}
+
+function proxyContext(
+  shared: Pick<ProxyContext, 'routes' | 'availabilityOf' | 'limits' | 'admission'>,
+  { logger, metrics, bus }: ServiceContext,
+): ProxyContext {
+  return {
+    ...shared,
+    log: logger,
+    metrics: new RouterMetrics(metrics, () => shared.admission.inFlight),
+    onFailover: (event) => bus?.publishEvent('sanctum.incident.failover', event),
+  };
+}
+
+function activeRoutes(section: RouterSection, backends: readonly Backend[]): ActiveRoutes {
+  const [first] = backends;
+  if (first === undefined) {
+    throw new SanctumError(
+      'config_invalid',
+      'services.router.backends declares no backend; name at least one, with its url.',
+      { param: 'services.router.backends' },
+    );
+  }
+  const table = compileRoutingTable({
+    backends,
+    defaultBackend: section.default ?? first.name,
+    strictModels: section.strict_models,
+    intentKeywords: section.intent_keywords,
+  });
+  return { table, backends: new Map(backends.map((backend) => [backend.name, backend])) };
+}
+
+/** NATS is for incidents and heartbeats; without a client certificate the router runs without it. */
+function busOptions(instance: Instance, home: HomePaths): ServiceBusOptions | undefined {
+  const { nats } = instance.services;
+  if (nats?.enabled !== true) return undefined;
+  return {
+    instance: instance.instance.name,
+    url: `tls://${nats.host}:${nats.port}`,
+    tls: { ca: home.ca.cert, ...home.client(ROUTER_IDENTITY) },
+    spoolFile: `${home.spool}/router.jsonl`,
+  };
+}
+
+function logBackend(logger: ServiceContext['logger'], { name, upstreams }: Backend): void {
+  const [primary, ...fallbacks] = upstreams;
+  logger.info(
+    {
+      backend: name,
+      url: primary.url,
+      transport: primary.transport,
+      fallback_urls: fallbacks.map(({ url }) => url),
+      fallback_transports: fallbacks.map(({ transport }) => transport),
+    },
+    'Registered backend',
+  );
+}

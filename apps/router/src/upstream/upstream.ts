@@ -1,0 +1,32 @@
+import type { AttemptTimeouts, FailoverPolicy } from '@sanctum/routing';
+import type { Pool } from 'undici';
+
+/** How the router presents itself to an upstream. */
+export type Transport = 'mtls' | 'tls' | 'bearer' | 'plain-loopback' | 'plain';
+
+/** One URL of a backend, ready to be called. */
+export interface Upstream {
+  readonly backend: string;
+  /** 0 is the primary. */
+  readonly urlIndex: number;
+  /** As configured, without credentials. */
+  readonly url: string;
+  /** Path of `url` without a trailing slash; replaces the client's `/v1`. */
+  readonly basePath: string;
+  readonly pool: Pool;
+  readonly transport: Transport;
+  /** `Bearer …`, or undefined. */
+  readonly authorization: string | undefined;
+  /** Replaces `model` in the body. */
+  readonly defaultModel: string | undefined;
+  readonly timeouts: AttemptTimeouts;
+}
+
+export interface Backend {
+  readonly name: string;
+  readonly description: string | undefined;
+  readonly models: readonly string[];
+  /** Primary first; never empty. */
+  readonly upstreams: readonly [Upstream, ...Upstream[]];
+  readonly policy: FailoverPolicy;
+}
