@@ -16,6 +16,8 @@ export class Roster {
   /** Oldest first; these go on before anything queued. */
   readonly #suspended: Job[] = [];
   #preemptions = 0;
+  /** Memory was short: nobody is admitted before somebody leaves, or two would displace in turns. */
+  #isShort = false;
 
   constructor(budget: CacheBudget, runningMax: number) {
     this.#budget = budget;
@@ -45,6 +47,7 @@ export class Roster {
   /** The next that may run, its memory reserved; undefined while there is no place or memory. */
   admitNext(): Job | undefined {
     if (this.#running.length >= this.#runningMax) return undefined;
+    if (this.#isShort && this.#running.length > 0) return undefined;
     const job = this.#suspended[0] ?? this.#queue.peek();
     // The next in turn waits for memory rather than let smaller ones pass it forever.
     if (job === undefined || !this.#budget.tryReserve(job, job.length + 1)) return undefined;
@@ -75,6 +78,7 @@ export class Roster {
     this.#budget.release(job);
     this.#suspended.unshift(job);
     this.#preemptions += 1;
+    this.#isShort = true;
   }
 
   /** Forgets a job, wherever it is, and gives its caches back. */
@@ -82,6 +86,7 @@ export class Roster {
     job.suspend();
     this.#budget.release(job);
     if (this.#queue.remove(job)) return;
+    this.#isShort = false;
     for (const list of [this.#running, this.#suspended]) {
       const at = list.indexOf(job);
       if (at !== -1) list.splice(at, 1);

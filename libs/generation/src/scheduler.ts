@@ -133,7 +133,10 @@ export class Scheduler {
     const startedMs = this.#options.nowMs();
     this.#admit(startedMs);
     const plan = this.#roster.reserve(planStep(this.#roster.running, this.limits.stepTokensMax));
-    if (plan.length > 0) this.#compute(plan);
+    if (plan.length > 0) {
+      this.#counters.steps += 1;
+      this.#compute(plan);
+    }
     const stats = this.stats(this.#options.nowMs() - startedMs);
     const events = {
       deltas: this.#deltas,
@@ -171,7 +174,6 @@ export class Scheduler {
   }
 
   #compute(plan: readonly PlannedSpan[]): void {
-    this.#counters.steps += 1;
     try {
       this.#step(plan);
     } catch (error) {
@@ -207,17 +209,16 @@ export class Scheduler {
 
   /** A batch that failed has changed nothing, so whose fault it was can be found one by one. */
   #recover(plan: readonly PlannedSpan[], error: unknown): void {
-    const [only] = plan;
-    if (only !== undefined && plan.length === 1) {
-      this.#fail(only.job, error);
-      return;
-    }
-    if (isSanctumError(error) && error.code === 'out_of_memory') {
+    const isShort = isSanctumError(error) && error.code === 'out_of_memory';
+    if (isShort && this.#roster.running.length > 1) {
       this.#roster.suspendYoungest();
+      const rest = plan.filter(({ job }) => job.sequence !== undefined);
+      if (rest.length > 0) this.#compute(rest);
       return;
     }
     for (const span of plan) {
       try {
+        if (plan.length === 1) throw error;
         this.#step([span]);
       } catch (own) {
         this.#fail(span.job, own);

@@ -36,13 +36,16 @@ export class StopBuffer {
     return held;
   }
 
+  /** Start of the sequence that ends first, so that how text is cut into pushes changes nothing. */
   #firstMatch(text: string): number {
-    let first = -1;
+    let first = { start: -1, end: Number.POSITIVE_INFINITY };
     for (const sequence of this.#stop) {
-      const at = text.indexOf(sequence);
-      if (at !== -1 && (first === -1 || at < first)) first = at;
+      const start = text.indexOf(sequence);
+      const end = start + sequence.length;
+      if (start === -1 || end > first.end || (end === first.end && start > first.start)) continue;
+      first = { start, end };
     }
-    return first;
+    return first.start;
   }
 
   #heldLength(text: string): number {
