@@ -1,4 +1,5 @@
 import { homePaths, type HomePaths, type Instance, type RouterSection } from '@sanctum/catalog';
+import type { Failover } from '@sanctum/contracts';
 import { SanctumError } from '@sanctum/errors';
 import { ALWAYS_AVAILABLE, compileRoutingTable } from '@sanctum/routing';
 import {
@@ -30,6 +31,8 @@ export interface RouterOptions {
   readonly port?: number;
   readonly limits?: Partial<RouterLimits>;
   readonly logger?: NonNullable<ServiceOptions['logger']>;
+  /** Told of failovers instead of the bus. */
+  readonly onFailover?: (event: Failover) => void;
   /** Signals end the process; off inside a test. */
   readonly ownsProcess?: boolean;
 }
@@ -80,6 +83,7 @@ function serviceOptions(options: RouterOptions, parts: Parts): ServiceOptions {
   const admission = new Admission(limits);
   const probe = new BackendProbe(() => [...routes.backends.values()]);
   const shared = { routes: () => routes, availabilityOf: ALWAYS_AVAILABLE, limits, admission };
+  const told = options.onFailover === undefined ? {} : { onFailover: options.onFailover };
   const bus = busOptions(options.instance, parts.home);
   return {
     name: 'router',
@@ -100,7 +104,8 @@ function serviceOptions(options: RouterOptions, parts: Parts): ServiceOptions {
       bodyBytesMax: limits.bodyBytesMax,
     },
     module: ControlModule.with({ ...shared, probe }),
-    intercept: (next, context) => openFrontDoor(proxyContext(shared, context), next),
+    intercept: (next, context) =>
+      openFrontDoor({ ...proxyContext(shared, context), ...told }, next),
     health: async () => {
       const backends = await probe.states();
       const byDefault = backends.find(({ name }) => name === routes.table.defaultBackend);

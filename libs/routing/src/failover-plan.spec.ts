@@ -2,6 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import {
   afterAttempt,
+  ATTEMPT_MS_MIN,
   classifyOutcome,
   firstByteWaitMs,
   movesOn,
@@ -65,12 +66,12 @@ describe('afterAttempt', () => {
   it('gives up at the total deadline, whatever URLs are left', () => {
     const policy = policyOf(3, 1_000);
     const state = startFailover(policy, 0);
-    const end = { outcome: { kind: 'stall' } as const, nowMs: 1_000 };
-    expect(afterAttempt(policy, state, end)).toEqual({
-      kind: 'exhausted',
-      urlIndex: 0,
-      reason: 'deadline',
-    });
+    const stallAt = (nowMs: number) =>
+      afterAttempt(policy, state, { outcome: { kind: 'stall' }, nowMs });
+    const exhausted = { kind: 'exhausted', urlIndex: 0, reason: 'deadline' };
+    expect(stallAt(1_000)).toEqual(exhausted);
+    expect(stallAt(1_001 - ATTEMPT_MS_MIN)).toEqual(exhausted);
+    expect(stallAt(1_000 - ATTEMPT_MS_MIN)).toMatchObject({ kind: 'trying', urlIndex: 1 });
   });
 
   it('never leaves a URL once content flows', () => {

@@ -86,6 +86,9 @@ export function afterAttempt(
   }
 }
 
+/** With less than this left of the deadline, another attempt is not begun. */
+export const ATTEMPT_MS_MIN = 10;
+
 function afterTry(
   policy: FailoverPolicy,
   state: Extract<FailoverState, { kind: 'trying' }>,
@@ -93,7 +96,8 @@ function afterTry(
 ): FailoverState {
   const { urlIndex, deadlineMs } = state;
   if (!movesOn(outcome)) return { kind: 'returned', urlIndex };
-  if (nowMs >= deadlineMs) return { kind: 'exhausted', urlIndex, reason: 'deadline' };
+  if (deadlineMs - nowMs < ATTEMPT_MS_MIN)
+    return { kind: 'exhausted', urlIndex, reason: 'deadline' };
   if (outcome.kind === 'stale_connection' && !state.resent) {
     return { ...state, resent: true };
   }

@@ -20,6 +20,7 @@ export { lastUserText, readRequestFields, type RequestFields } from './request-f
 export { findModelField, spliceModel, type ByteRange, type ModelField } from './splice-model.js';
 export {
   afterAttempt,
+  ATTEMPT_MS_MIN,
   classifyOutcome,
   firstByteWaitMs,
   movesOn,

@@ -1,0 +1,104 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseInstance } from '@sanctum/catalog';
+import type { Failover } from '@sanctum/contracts';
+import { createLogger } from '@sanctum/service-kit';
+import type { RouterLimits } from './limits.js';
+import { startRouter } from './start-router.js';
+
+export interface TestRouterOptions {
+  /** `services.router` without host and port. */
+  readonly router: object;
+  readonly limits?: Partial<RouterLimits>;
+  readonly environment?: Record<string, string>;
+  /** Instead of a temporary one. */
+  readonly home?: string;
+}
+
+export interface TestRequestInit {
+  readonly method?: string;
+  readonly headers?: Record<string, string>;
+  readonly signal?: AbortSignal;
+}
+
+export interface TestRouter {
+  readonly url: string;
+  readonly port: number;
+  readonly logs: readonly Record<string, unknown>[];
+  readonly failovers: readonly Failover[];
+  readonly post: (body: unknown, init?: TestRequestInit) => Promise<Response>;
+  readonly get: (path: string, init?: TestRequestInit) => Promise<Response>;
+  /** Lines of the log with this message. */
+  readonly logged: (message: string) => Record<string, unknown>[];
+  /** One sample of `/metrics`, by name and labels as printed. */
+  readonly metric: (sample: string) => Promise<number>;
+  readonly stop: () => Promise<void>;
+}
+
+/** A router in this process on a port of its own, with its log and failovers kept. */
+export async function startTestRouter(options: TestRouterOptions): Promise<TestRouter> {
+  const home = options.home ?? mkdtempSync(join(tmpdir(), 'sanctum-router-'));
+  const logs: Record<string, unknown>[] = [];
+  const failovers: Failover[] = [];
+  const removeHome = (): void => {
+    if (options.home === undefined) rmSync(home, { recursive: true, force: true });
+  };
+  const write = (line: string): void => {
+    logs.push(JSON.parse(line) as Record<string, unknown>);
+  };
+  try {
+    const service = await startRouter({
+      instance: instanceOf(home, options.router),
+      home,
+      environment: options.environment ?? {},
+      logger: createLogger({ service: 'router', level: 'debug', stream: { write } }),
+      onFailover: (event) => failovers.push(event),
+      ownsProcess: false,
+      ...(options.limits === undefined ? {} : { limits: options.limits }),
+    });
+    const [address] = service.addresses;
+    if (address === undefined) throw new Error('The router listens nowhere.');
+    const { url, port } = address;
+    const get = (path: string, init?: TestRequestInit) => fetch(url + path, init);
+    return {
+      url,
+      port,
+      logs,
+      failovers,
+      get,
+      post: (body, init) => postJson(`${url}/v1/chat/completions`, body, init),
+      logged: (message) => logs.filter(({ msg }) => msg === message),
+      metric: async (sample) => readSample(await (await get('/metrics')).text(), sample),
+      stop: () => service.stop().finally(removeHome),
+    };
+  } catch (error) {
+    removeHome();
+    throw error;
+  }
+}
+
+/** JSON is YAML, so the fixture goes through the same schema as the operator's file. */
+function instanceOf(home: string, router: object): ReturnType<typeof parseInstance> {
+  const text = JSON.stringify({
+    instance: { name: 'test' },
+    services: { router: { ...router, port: 0 } },
+  });
+  return parseInstance(text, join(home, 'instance.yaml'));
+}
+
+function postJson(url: string, body: unknown, init: TestRequestInit = {}): Promise<Response> {
+  const headers = { 'content-type': 'application/json', ...init.headers };
+  const isRaw = typeof body === 'string' || body instanceof Uint8Array;
+  return fetch(url, {
+    ...init,
+    method: 'POST',
+    headers,
+    body: isRaw ? body : JSON.stringify(body),
+  });
+}
+
+function readSample(text: string, sample: string): number {
+  const line = text.split('\n').find((candidate) => candidate.startsWith(`${sample} `));
+  return line === undefined ? 0 : Number(line.slice(sample.length + 1));
+}
