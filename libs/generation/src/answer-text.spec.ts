@@ -1,0 +1,66 @@
+import { describe, expect, it } from '@jest/globals';
+import fc from 'fast-check';
+import { AnswerText, type AnswerPart } from './answer-text.js';
+import { byteTokenizerFile } from './testing/byte-tokenizer.js';
+import { createTokenizer } from './tokenizer.js';
+
+const tokenizer = createTokenizer(JSON.stringify(byteTokenizerFile()));
+
+function play(text: string, stop: readonly string[]): AnswerPart[] {
+  const answer = new AnswerText({ tokenizer, stop, withReports: true });
+  const parts: AnswerPart[] = [];
+  for (const token of tokenizer.encode(text)) {
+    parts.push(answer.push({ token, logprob: -1, top: [{ token, logprob: -1 }] }));
+    if (parts.at(-1)?.stopped === true) return parts;
+  }
+  return [...parts, answer.flush()];
+}
+
+describe('AnswerText', () => {
+  it('gives a token with the text it completes', () => {
+    const parts = play('ab', []);
+    expect(parts.map(({ text, tokens }) => [text, tokens.length])).toEqual([
+      ['a', 1],
+      ['b', 1],
+      ['', 0],
+    ]);
+  });
+
+  it('holds a token while its text may begin a stop sequence', () => {
+    const parts = play('aENx', ['END']);
+    expect(parts.map(({ text, tokens }) => [text, tokens.length])).toEqual([
+      ['a', 1],
+      ['', 0],
+      ['', 0],
+      ['ENx', 3],
+      ['', 0],
+    ]);
+  });
+
+  it('drops the tokens of a stop sequence, and what they were drawn among', () => {
+    const parts = play('abEND', ['END']);
+    const last = parts.at(-1);
+    expect(last).toMatchObject({ text: '', tokens: [], reports: [], stopped: true });
+    expect(parts.map(({ text }) => text).join('')).toBe('ab');
+    expect(parts.flatMap(({ reports }) => reports.map((report) => report.text))).toEqual([
+      'a',
+      'b',
+    ]);
+  });
+
+  it('reports every token of an unstopped answer once, with text and bytes', () => {
+    fc.assert(
+      fc.property(fc.string({ unit: 'grapheme', maxLength: 20 }), (text) => {
+        const parts = play(text, ['\u0000\u0001']);
+        const tokens = parts.flatMap((part) => part.tokens);
+        expect(tokens).toEqual([...tokenizer.encode(text)]);
+        const reports = parts.flatMap((part) => part.reports);
+        expect(reports.map(({ token }) => token)).toEqual(tokens);
+        const bytes = Uint8Array.from(reports.flatMap((report) => report.bytes));
+        expect(new TextDecoder('utf-8', { ignoreBOM: true }).decode(bytes)).toBe(
+          parts.map((part) => part.text).join(''),
+        );
+      }),
+    );
+  });
+});
