@@ -98,11 +98,18 @@ export class Weight extends NativeObject {
   private constructor(
     native: NativeLibrary,
     handle: Handle,
-    /** Rows: outputs of a linear, or the vocabulary of a table. */
-    readonly outDim: number,
-    readonly inDim: number,
+    private readonly dims: { outDim: number; inDim: number },
   ) {
     super(native, handle);
+  }
+
+  /** Rows: outputs of a linear, or the vocabulary of a table. */
+  get outDim(): number {
+    return this.dims.outDim;
+  }
+
+  get inDim(): number {
+    return this.dims.inDim;
   }
 
   static dense(native: NativeLibrary, context: Handle, tensor: Tensor): Weight {
@@ -110,7 +117,7 @@ export class Weight extends NativeObject {
       native.sk_weight_dense(context, tensor.handle, out),
     );
     const [outDim = 0, inDim = 0] = tensor.layout.shape;
-    return new Weight(native, handle, outDim, inDim);
+    return new Weight(native, handle, { outDim, inDim });
   }
 
   /** MLX affine layout: value = scale * q + bias per group. */
@@ -127,7 +134,7 @@ export class Weight extends NativeObject {
       ),
     );
     const [outDim = 0, groups = 0] = parts.scales.layout.shape;
-    return new Weight(native, handle, outDim, groups * parts.groupSize);
+    return new Weight(native, handle, { outDim, inDim: groups * parts.groupSize });
   }
 
   /** All values as f32 [outDim, inDim]. */

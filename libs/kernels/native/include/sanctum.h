@@ -56,18 +56,18 @@ enum {
   SK_MAX_CONTEXTS = 64,
   SK_MAX_HANDLES = 1 << 20,
   SK_MAX_RANK = 4,
-  SK_MAX_DIM = 1 << 24,           /* elements of one dimension */
-  SK_MAX_BUFFERS = 4096,          /* registers of one program */
-  SK_MAX_OPS = 65536,             /* operations of one program */
-  SK_MAX_HEAD_DIM = 1024,         /* elements of one attention or gated-delta head */
+  SK_MAX_DIM = 1 << 24,   /* elements of one dimension */
+  SK_MAX_BUFFERS = 4096,  /* registers of one program */
+  SK_MAX_OPS = 65536,     /* operations of one program */
+  SK_MAX_HEAD_DIM = 1024, /* elements of one attention or gated-delta head */
   SK_MAX_HEADS = 1024,
-  SK_MAX_CONV_KERNEL = 16,        /* taps of the causal convolution */
-  SK_MAX_POSITIONS = 1 << 24,     /* tokens of one sequence */
-  SK_MAX_STEP_TOKENS = 65536,     /* tokens of one step */
-  SK_MAX_STEP_SPANS = 4096,       /* spans of one step */
-  SK_MAX_STEP_LOGITS = 65536,     /* logits rows of one step */
-  SK_MAX_HISTORY = 1 << 24,       /* tokens given to the penalties */
-  SK_MAX_LOGIT_BIAS = 65536,      /* entries of one logit_bias */
+  SK_MAX_CONV_KERNEL = 16,    /* taps of the causal convolution */
+  SK_MAX_POSITIONS = 1 << 24, /* tokens of one sequence */
+  SK_MAX_STEP_TOKENS = 65536, /* tokens of one step */
+  SK_MAX_STEP_SPANS = 4096,   /* spans of one step */
+  SK_MAX_STEP_LOGITS = 65536, /* logits rows of one step */
+  SK_MAX_HISTORY = 1 << 24,   /* tokens given to the penalties */
+  SK_MAX_LOGIT_BIAS = 65536,  /* entries of one logit_bias */
   SK_MAX_TOP_LOGPROBS = 20,
   SK_PAGE_TOKENS = 64 /* positions of one page of the key/value cache */
 };
@@ -82,7 +82,7 @@ typedef struct sk_limits {
 typedef struct sk_context_options {
   uint32_t threads; /* 1..SK_MAX_THREADS; 0: one per available core */
   int32_t mode;     /* SK_MODE_* */
-  const char *isa;  /* null: environment SANCTUM_ISA, else the best this machine has */
+  const char* isa;  /* null: environment SANCTUM_ISA, else the best this machine has */
   sk_limits limits;
 } sk_context_options;
 
@@ -103,38 +103,38 @@ typedef struct sk_stats {
 /* --- library and context ------------------------------------------------------------------- */
 SK_API uint32_t sk_abi_version(void);
 /* Message of the last failure on this thread; valid until its next call into the library. */
-SK_API const char *sk_last_error(void);
+SK_API const char* sk_last_error(void);
 /* JSON {name, version, abi, isa, isas[]}, NUL-terminated; isa is what a context would choose. */
-SK_API sk_status sk_library_info(char *json, size_t capacity);
-SK_API sk_status sk_context_create(const sk_context_options *options, sk_handle *context);
+SK_API sk_status sk_library_info(char* json, size_t capacity);
+SK_API sk_status sk_context_create(const sk_context_options* options, sk_handle* context);
 SK_API sk_status sk_context_free(sk_handle context);
 /* Replaces the limits; spare pages are dropped to fit, live ones never. */
-SK_API sk_status sk_context_limits(sk_handle context, const sk_limits *limits);
-SK_API sk_status sk_context_stats(sk_handle context, sk_stats *stats);
+SK_API sk_status sk_context_limits(sk_handle context, const sk_limits* limits);
+SK_API sk_status sk_context_stats(sk_handle context, sk_stats* stats);
 /* Name of the instruction set in use. */
-SK_API sk_status sk_context_isa(sk_handle context, char *name, size_t capacity);
+SK_API sk_status sk_context_isa(sk_handle context, char* name, size_t capacity);
 /* Returns spare pages and scratch memory to the system. */
 SK_API sk_status sk_context_clear_cache(sk_handle context);
 
 /* --- data ---------------------------------------------------------------------------------- */
 /* Maps the first `length` bytes of an open file read-only. The descriptor may be closed after. */
-SK_API sk_status sk_map_file(sk_handle context, int32_t fd, uint64_t length, sk_handle *map);
+SK_API sk_status sk_map_file(sk_handle context, int32_t fd, uint64_t length, sk_handle* map);
 SK_API sk_status sk_map_free(sk_handle map);
 /* A tensor inside a map, at any byte offset; nothing is copied. */
 SK_API sk_status sk_tensor_view(sk_handle context, sk_handle map, uint64_t offset, int32_t dtype,
-                                uint32_t ndim, const uint64_t *shape, sk_handle *tensor);
+                                uint32_t ndim, const uint64_t* shape, sk_handle* tensor);
 /* A tensor with its own copy of `bytes` bytes of data. */
 SK_API sk_status sk_tensor_create(sk_handle context, int32_t dtype, uint32_t ndim,
-                                  const uint64_t *shape, const void *data, uint64_t bytes,
-                                  sk_handle *tensor);
+                                  const uint64_t* shape, const void* data, uint64_t bytes,
+                                  sk_handle* tensor);
 SK_API sk_status sk_tensor_free(sk_handle tensor);
 /* [out, in] matrix of f32, f16 or bf16. */
-SK_API sk_status sk_weight_dense(sk_handle context, sk_handle tensor, sk_handle *weight);
+SK_API sk_status sk_weight_dense(sk_handle context, sk_handle tensor, sk_handle* weight);
 /* MLX affine layout: packed u32 [out, in*bits/32], scales and biases [out, in/group_size] of f32,
  * f16 or bf16; value = scale * q + bias; bits 2, 3, 4, 5, 6 or 8; group_size 32, 64 or 128. */
 SK_API sk_status sk_weight_quantized(sk_handle context, sk_handle packed, sk_handle scales,
                                      sk_handle biases, uint32_t bits, uint32_t group_size,
-                                     sk_handle *weight);
+                                     sk_handle* weight);
 SK_API sk_status sk_weight_free(sk_handle weight);
 
 /* --- programs ------------------------------------------------------------------------------ */
@@ -144,10 +144,10 @@ typedef struct sk_program_options {
   int32_t kv;               /* SK_KV_* */
 } sk_program_options;
 
-SK_API sk_status sk_program_begin(sk_handle context, const sk_program_options *options,
-                                  sk_handle *program);
+SK_API sk_status sk_program_begin(sk_handle context, const sk_program_options* options,
+                                  sk_handle* program);
 /* A register: activations [tokens, dim] in f32. */
-SK_API sk_status sk_program_buffer(sk_handle program, uint32_t dim, sk_register *reg);
+SK_API sk_status sk_program_buffer(sk_handle program, uint32_t dim, sk_register* reg);
 
 /* dst[t] = row tokens[t] of the table [vocabulary, dim]. */
 SK_API sk_status sk_op_embed(sk_handle program, sk_handle weight, sk_register dst);
@@ -187,7 +187,7 @@ typedef struct sk_gated_delta {
   uint32_t value_dim;
   float norm_eps; /* 1e-6 in Qwen3.5 */
 } sk_gated_delta;
-SK_API sk_status sk_op_gated_delta(sk_handle program, const sk_gated_delta *desc);
+SK_API sk_status sk_op_gated_delta(sk_handle program, const sk_gated_delta* desc);
 
 /* Per group of dim(weight): dst = rms_norm(src) * weight * silu(gate). */
 SK_API sk_status sk_op_rms_norm_gated(sk_handle program, sk_register src, sk_register gate,
@@ -213,7 +213,7 @@ typedef struct sk_attention {
   float scale;
   double rope_theta;
 } sk_attention;
-SK_API sk_status sk_op_attention(sk_handle program, const sk_attention *desc);
+SK_API sk_status sk_op_attention(sk_handle program, const sk_attention* desc);
 
 /* Logits of the wanted rows: the last operation of a program; once. */
 SK_API sk_status sk_op_logits(sk_handle program, sk_handle weight, sk_register src);
@@ -222,10 +222,10 @@ SK_API sk_status sk_program_end(sk_handle program);
 SK_API sk_status sk_program_free(sk_handle program);
 
 /* --- sequences ----------------------------------------------------------------------------- */
-SK_API sk_status sk_sequence_create(sk_handle program, sk_handle *sequence);
+SK_API sk_status sk_sequence_create(sk_handle program, sk_handle* sequence);
 /* Shares pages copy-on-write and copies the state. */
-SK_API sk_status sk_sequence_fork(sk_handle sequence, sk_handle *fork);
-SK_API sk_status sk_sequence_length(sk_handle sequence, uint64_t *tokens);
+SK_API sk_status sk_sequence_fork(sk_handle sequence, sk_handle* fork);
+SK_API sk_status sk_sequence_length(sk_handle sequence, uint64_t* tokens);
 SK_API sk_status sk_sequence_free(sk_handle sequence);
 
 /* --- running ------------------------------------------------------------------------------- */
@@ -238,13 +238,14 @@ typedef struct sk_span {
 } sk_span;
 
 /* Appends each span's tokens to its sequence. Spans are in order, cover tokens[] exactly, and name
- * each sequence at most once. Logits rows are numbered in span order, within `all` in token order. */
-SK_API sk_status sk_step(sk_handle program, const int32_t *tokens, uint32_t token_count,
-                         const sk_span *spans, uint32_t span_count);
+ * each sequence at most once. Logits rows are numbered in span order, within `all` in token order.
+ */
+SK_API sk_status sk_step(sk_handle program, const int32_t* tokens, uint32_t token_count,
+                         const sk_span* spans, uint32_t span_count);
 /* Rows of the last step. */
-SK_API sk_status sk_logits_rows(sk_handle program, uint32_t *rows);
+SK_API sk_status sk_logits_rows(sk_handle program, uint32_t* rows);
 /* Copies row `row` of the last step; capacity in floats, at least the vocabulary. */
-SK_API sk_status sk_logits(sk_handle program, uint32_t row, float *logits, uint32_t capacity);
+SK_API sk_status sk_logits(sk_handle program, uint32_t row, float* logits, uint32_t capacity);
 
 /* Order: token_mask, repetition/presence/frequency penalties, logit_bias, top_k, top_p, min_p,
  * temperature, draw. temperature 0 takes the largest, the lowest token on a tie. */
@@ -273,17 +274,17 @@ typedef struct sk_sampled {
   float top_logprobs[SK_MAX_TOP_LOGPROBS];
 } sk_sampled;
 
-SK_API sk_status sk_sample(sk_handle program, uint32_t row, const sk_sampling *sampling,
-                           const int32_t *history, const int32_t *bias_tokens,
-                           const float *bias_values, const uint32_t *token_mask,
-                           sk_sampled *sampled);
+SK_API sk_status sk_sample(sk_handle program, uint32_t row, const sk_sampling* sampling,
+                           const int32_t* history, const int32_t* bias_tokens,
+                           const float* bias_values, const uint32_t* token_mask,
+                           sk_sampled* sampled);
 
 /* --- quantisation -------------------------------------------------------------------------- */
 /* MLX affine quantisation of f32 values [rows, cols] into packed words, f32 scales and biases. */
-SK_API sk_status sk_quantize(const float *values, uint64_t rows, uint64_t cols, uint32_t bits,
-                             uint32_t group_size, uint32_t *packed, float *scales, float *biases);
+SK_API sk_status sk_quantize(const float* values, uint64_t rows, uint64_t cols, uint32_t bits,
+                             uint32_t group_size, uint32_t* packed, float* scales, float* biases);
 /* Copies a weight's values as f32 [out, in]; capacity in floats. */
-SK_API sk_status sk_weight_dequantize(sk_handle weight, float *values, uint64_t capacity);
+SK_API sk_status sk_weight_dequantize(sk_handle weight, float* values, uint64_t capacity);
 
 #ifdef __cplusplus
 }

@@ -1,0 +1,9 @@
+#define SK_ISA avx2
+#define SK_ISA_NAME "avx2"
+#include "isa/fast_portable.hpp"
+#include "isa/kernels.hpp"
+#include "isa/table.hpp"
+
+namespace sk {
+const Kernels* kernels_avx2() { return &avx2::kTable; }
+}  // namespace sk

@@ -1,0 +1,9 @@
+#define SK_ISA avx512
+#define SK_ISA_NAME "avx512"
+#include "isa/fast_portable.hpp"
+#include "isa/kernels.hpp"
+#include "isa/table.hpp"
+
+namespace sk {
+const Kernels* kernels_avx512() { return &avx512::kTable; }
+}  // namespace sk

@@ -1,0 +1,61 @@
+// The specification of `fast`: what every instruction set must reproduce bit for bit.
+//   d = max|x| / 127 of the group, q = round_to_even(x * (127 / max|x|)), s = d * sum(q)
+//   y[row] = sum over groups in order of ((scale * d) * dot(w, q) + bias * s)   (+ bias of the op)
+// dot and sum are integers and therefore exact; each float operation rounds on its own.
+#pragma once
+#include "isa/lanes.hpp"
+#include "isa/matrix_ops.hpp"
+
+namespace sk::SK_ISA {
+
+constexpr uint32_t kChunk = 128;
+
+// Where element i of a row of activations is kept.
+SK_INLINE uint32_t quant_position(uint32_t i, QuantLayout layout) {
+  if (layout == QuantLayout::natural) return i;
+  return (i & ~(kChunk - 1)) + (i & 1) * (kChunk / 2) + (i % kChunk) / 2;
+}
+
+static void quantize_row(const float* x, uint32_t dim, uint32_t group_size, QuantLayout layout,
+                         int8_t* q, uint32_t stride, float* d, float* s) {
+  if (stride != dim) memset(q + (dim & ~(kChunk - 1)), 0, stride - (dim & ~(kChunk - 1)));
+  for (uint32_t g = 0; g * group_size < dim; ++g) {
+    const float* in = x + g * group_size;
+    V top = zero();
+    for (uint32_t i = 0; i < group_size; i += 16) top = max(absolute(load(in + i)), top);
+    const float amax = largest(top);
+    const float inverse = amax > 0.0f ? 127.0f / amax : 0.0f;
+    int32_t values[128];
+    int32_t total = 0;
+    for (uint32_t i = 0; i < group_size; i += 16) {
+      const V rounded = load(in + i) * splat(inverse) + splat(12582912.0f);
+      memcpy(values + i, &rounded, sizeof rounded);
+    }
+    int8_t narrow[128];
+    for (uint32_t i = 0; i < group_size; ++i) {
+      narrow[i] = (int8_t)(values[i] & 0xff);
+      total += narrow[i];
+    }
+    if (layout == QuantLayout::natural) {
+      memcpy(q + g * group_size, narrow, group_size);
+    } else {
+      const uint32_t at = g * group_size;
+      int8_t* even = q + quant_position(at, layout);
+      int8_t* odd = even + kChunk / 2;
+      for (uint32_t i = 0; i < group_size / 2; ++i) {
+        even[i] = narrow[2 * i];
+        odd[i] = narrow[2 * i + 1];
+      }
+    }
+    d[g] = amax / 127.0f;
+    s[g] = d[g] * (float)total;
+  }
+}
+
+SK_INLINE float fast_term(float scale, float bias, float d, float s, int32_t dot) {
+  const float scaled = (scale * d) * (float)dot;
+  const float shifted = bias * s;
+  return scaled + shifted;
+}
+
+}  // namespace sk::SK_ISA
