@@ -23,7 +23,7 @@ export function engineSection(base: string) {
     manifest: section({
       file: path.exactOptional(),
       signature: path.exactOptional(),
-      public_keys: z.array(path).max(2).default([]),
+      public_keys: z.array(path).max(8).default([]),
       require_header: z.boolean().default(false),
     }).prefault({}),
     listeners: section({

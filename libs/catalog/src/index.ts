@@ -12,10 +12,12 @@ export {
   type UpstreamSection,
 } from './instance-schema.js';
 export { INSTANCE_BYTES_MAX, loadInstance, parseInstance } from './load-instance.js';
+export { modelTrustFiles, type ModelTrustFiles } from './model-trust.js';
 export {
   applyPorts,
   pickFreePorts,
   PORT_NAMES,
+  PORT_SETTINGS,
   portsOf,
   readPorts,
   writePorts,

@@ -21,15 +21,16 @@ export interface ControlServerOptions {
 /** The supervisor's one control socket, for its owner only. */
 export class ControlServer {
   readonly #server: Server;
-  readonly #sockets = new Set<Socket>();
+  readonly #conversations = new Set<Promise<void>>();
+  readonly #closing = new AbortController();
   readonly #options: ControlServerOptions;
 
   private constructor(options: ControlServerOptions) {
     this.#options = options;
     this.#server = createServer((socket) => {
-      this.#sockets.add(socket);
-      socket.on('close', () => this.#sockets.delete(socket));
-      void this.#converse(socket);
+      const conversation = this.#converse(socket);
+      this.#conversations.add(conversation);
+      void conversation.finally(() => this.#conversations.delete(conversation));
     });
     this.#server.maxConnections = CONTROL_CONNECTIONS_MAX;
   }
@@ -44,12 +45,11 @@ export class ControlServer {
     return control;
   }
 
+  /** Answers what was asked before, ends those who only watch, and removes the socket. */
   async close(): Promise<void> {
     this.#server.close();
-    for (const socket of this.#sockets) {
-      socket.end();
-    }
-    await once(this.#server, 'close');
+    this.#closing.abort();
+    await Promise.all([...this.#conversations, once(this.#server, 'close')]);
   }
 
   async #converse(socket: Socket): Promise<void> {
@@ -57,6 +57,9 @@ export class ControlServer {
     socket.on('close', () => gone.abort());
     socket.on('error', () => socket.destroy());
     socket.setTimeout(REQUEST_TIMEOUT_MS, () => socket.destroy());
+    const signal = AbortSignal.any([gone.signal, this.#closing.signal]);
+    const hangUp = () => socket.destroy();
+    signal.addEventListener('abort', hangUp);
     const say = (answer: ControlAnswer) => {
       if (socket.writable) {
         socket.write(`${JSON.stringify(answer)}\n`);
@@ -64,8 +67,9 @@ export class ControlServer {
     };
     try {
       const request = await readRequest(socket);
+      signal.removeEventListener('abort', hangUp);
       socket.setTimeout(0);
-      await this.#serve(request, { say, signal: gone.signal });
+      await this.#serve(request, { say, signal });
     } catch (error) {
       const code = isSanctumError(error) ? error.code : 'internal';
       say({ type: 'error', code, message: messageOf(error) });

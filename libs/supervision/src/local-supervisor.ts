@@ -10,7 +10,7 @@ import { reapOrphans, type ReapedService } from './orphans.js';
 import { findProcess } from './process-table.js';
 import type { ServiceManager, ServiceSpec, ServiceStatus } from './service-manager.js';
 import { startOrder } from './start-order.js';
-import { acquireLock } from './supervisor-lock.js';
+import { acquireLock, lockFile } from './supervisor-lock.js';
 import { writeRecord } from './supervisor-record.js';
 
 export interface LocalSupervisorOptions {
@@ -43,6 +43,8 @@ export class LocalSupervisor implements ServiceManager {
   readonly #services = new Map<string, ManagedService>();
   readonly #releaseLock: () => void;
   readonly #rotation: NodeJS.Timeout;
+  /** Counts stops of everything: a start of everything that is under way then ends. */
+  #stops = 0;
 
   private constructor(
     options: LocalSupervisorOptions,
@@ -126,14 +128,19 @@ export class LocalSupervisor implements ServiceManager {
 
   /** Starts every enabled service, each after those it requires; throws when one is given up. */
   async startAll(): Promise<void> {
-    const enabled = this.#specs(({ enabled }) => enabled);
+    const stops = this.#stops;
+    const enabled = this.#specs((service) => service.enabled);
     for (const name of startOrder(enabled)) {
+      if (stops !== this.#stops) {
+        throw new SanctumError('io', `Everything was stopped before ${name} was started.`);
+      }
       await this.start(name);
     }
   }
 
   /** Stops everything in reverse order. Services that only wait or back off stop at once. */
   async stopAll(): Promise<void> {
+    this.#stops += 1;
     for (const name of startOrder(this.#specs(() => true)).toReversed()) {
       await this.stop(name);
     }
@@ -206,8 +213,4 @@ export class LocalSupervisor implements ServiceManager {
       rotateLog(this.logFile(name), this.#options.logLimits ?? DEFAULT_LOG_LIMITS);
     }
   }
-}
-
-function lockFile(paths: HomePaths): string {
-  return join(paths.state, 'supervisor.lock');
 }

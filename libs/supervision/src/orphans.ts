@@ -1,7 +1,8 @@
 import { rmSync } from 'node:fs';
 import { setTimeout as wait } from 'node:timers/promises';
-import { errnoOf } from '@sanctum/catalog';
+import { errnoOf, type HomePaths } from '@sanctum/catalog';
 import { groupMembers, isAlive, type ProcessId } from './process-table.js';
+import { acquireLock, lockFile } from './supervisor-lock.js';
 import { readRecord } from './supervisor-record.js';
 
 /** How often a process that is not our child is looked at: the system sends no event for it. */
@@ -33,6 +34,26 @@ export async function reapOrphans(
   }
   rmSync(recordFile, { force: true });
   return reaped;
+}
+
+/**
+ * {@link reapOrphans} under the home's lock, so that nobody starts anything meanwhile; removes lock
+ * and socket of the dead supervisor too.
+ *
+ * @throws SanctumError `io` naming the supervisor that lives after all
+ */
+export async function reapHome(
+  home: { readonly paths: HomePaths; readonly socket: string },
+  graceMs: number,
+): Promise<readonly ReapedService[]> {
+  const releaseLock = acquireLock(lockFile(home.paths));
+  try {
+    const reaped = await reapOrphans(home.paths.supervisorFile, graceMs);
+    rmSync(home.socket, { force: true });
+    return reaped;
+  } finally {
+    releaseLock();
+  }
 }
 
 /** SIGTERM to the leader, SIGKILL to whatever of its group is left at the deadline. */

@@ -1,10 +1,16 @@
 import { linkSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { randomBytes } from 'node:crypto';
-import { errnoOf } from '@sanctum/catalog';
+import { join } from 'node:path';
+import { errnoOf, type HomePaths } from '@sanctum/catalog';
 import { SanctumError } from '@sanctum/errors';
 import { findProcess, isAlive, type ProcessId } from './process-table.js';
 
 const TAKEOVERS_MAX = 10;
+
+/** Where the lock of a home lies. */
+export function lockFile(paths: HomePaths): string {
+  return join(paths.state, 'supervisor.lock');
+}
 
 /**
  * One supervisor per home. The lock names its holder by pid and start time, so a dead holder's is

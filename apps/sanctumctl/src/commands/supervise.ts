@@ -1,0 +1,63 @@
+import { loadInstance } from '@sanctum/catalog';
+import { ControlServer, LocalSupervisor } from '@sanctum/supervision';
+import { natsServer } from '../instance/nats-server.js';
+import { ensureCouncilToken } from '../instance/prepare.js';
+import { serviceSpecs } from '../instance/service-specs.js';
+import { bundleOf, type Site } from '../instance/site.js';
+
+export interface SuperviseOptions {
+  readonly site: Site;
+  /** Leaves out every other service of the instance. */
+  readonly only?: readonly string[] | undefined;
+}
+
+export interface Supervision {
+  /** Resolves when all is ready; throws when a service is given up. */
+  readonly started: Promise<void>;
+  /** Resolves when everything is stopped, by whoever asked, and the home is free. */
+  readonly ended: Promise<void>;
+  stop(): Promise<void>;
+}
+
+/** Runs the services of a prepared home in this process until told to stop. */
+export async function supervise(options: SuperviseOptions): Promise<Supervision> {
+  const { paths, socket } = options.site;
+  const supervisor = await LocalSupervisor.open({ paths, socket });
+  await install(supervisor, options);
+  let stopping: Promise<void> | undefined;
+  let finish: (value: Promise<void>) => void;
+  const ended = new Promise<void>((resolve) => {
+    finish = resolve;
+  });
+  const stop = (): Promise<void> => {
+    stopping ??= supervisor.stopAll();
+    // The one who asked over the socket is answered before the socket closes.
+    finish(stopping.then(() => control.close()).then(() => supervisor.close()));
+    return stopping;
+  };
+  const control = await ControlServer.listen({ path: socket, supervisor, shutDown: stop });
+  return { started: supervisor.startAll(), ended, stop };
+}
+
+async function install(
+  supervisor: LocalSupervisor,
+  { site, only }: SuperviseOptions,
+): Promise<void> {
+  const { paths, environment } = site;
+  const instance = loadInstance(paths.instanceFile);
+  const nats = await natsServer(site, instance.services.nats?.server, 'find');
+  const specs = serviceSpecs({
+    instance,
+    paths,
+    node: process.execPath,
+    bundles: { engine: bundleOf(site, 'engine'), router: bundleOf(site, 'router') },
+    natsServer: nats.program,
+    inherited: environment.inherited,
+    councilToken: ensureCouncilToken(paths),
+  });
+  for (const spec of specs) {
+    if (only?.includes(spec.name) ?? true) {
+      await supervisor.install(spec);
+    }
+  }
+}

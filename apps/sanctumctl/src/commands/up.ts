@@ -1,0 +1,170 @@
+import { loadInstance, type Instance } from '@sanctum/catalog';
+import { natsCapabilities } from '@sanctum/contracts';
+import { ControlClient } from '@sanctum/supervision';
+import { natsServer } from '../instance/nats-server.js';
+import { forgetPorts, settlePorts, type PortMode } from '../instance/port-plan.js';
+import {
+  ensureCertificates,
+  ensureCouncilToken,
+  ensureInstance,
+  writeNatsConfig,
+} from '../instance/prepare.js';
+import { proveModel } from '../instance/model.js';
+import type { Site } from '../instance/site.js';
+import type { Terminal } from '../terminal/terminal.js';
+import { askCanary } from './canary.js';
+import { reapLeftovers } from './down.js';
+import { launchDetached, launchHere, type Launch } from './launch.js';
+
+export interface UpOptions {
+  readonly site: Site;
+  readonly terminal: Terminal;
+  readonly detach: boolean;
+  readonly ports: PortMode;
+  /** Leaves out every other service, as `infra` does. */
+  readonly only?: readonly string[] | undefined;
+}
+
+/**
+ * Makes what the home lacks, starts everything in order, and asks the canary question. In the
+ * foreground it then stays until everything is stopped.
+ */
+export async function up(options: UpOptions): Promise<void> {
+  const { site, terminal, only } = options;
+  if (await alreadyRunning(options)) {
+    return;
+  }
+  const instance = await prepare(options);
+  const launch = options.detach ? await launchDetached(site, only) : await launchHere(site, only);
+  await follow(launch, options);
+  if (only === undefined) {
+    await greet(instance, options);
+  }
+  if (!options.detach) {
+    terminal.say('Ctrl-C stops everything.');
+  }
+  await launch.ended;
+}
+
+/** Whether this home runs already as asked; a part of it that `infra` started makes way. */
+async function alreadyRunning({ site, terminal, only }: UpOptions): Promise<boolean> {
+  const client = new ControlClient(site.socket);
+  if (!(await client.isRunning())) {
+    return false;
+  }
+  const instance = loadInstance(site.paths.instanceFile);
+  const { pid, services } = await client.status();
+  const wanted = only ?? enabledServices(instance);
+  if (!wanted.every((name) => services.some((service) => service.name === name))) {
+    terminal.say(
+      `Only a part of ${site.paths.home} runs (supervisor ${pid}): it is stopped first.`,
+    );
+    await client.stop();
+    return false;
+  }
+  terminal.say(`Sanctum is already running in ${site.paths.home} (supervisor ${pid}).`);
+  if (only === undefined) {
+    await greet(instance, { site, terminal });
+  }
+  return true;
+}
+
+async function prepare(options: UpOptions): Promise<Instance> {
+  const { site, terminal, ports } = options;
+  const { paths } = site;
+  await reapLeftovers({ site, terminal });
+  if (ports === 'configured') {
+    forgetPorts(paths);
+  }
+  const written = await terminal.step('home', async () => {
+    const { instance, created } = ensureInstance(site);
+    const detail = created ? `${paths.home}, instance.yaml written` : paths.home;
+    return Promise.resolve({ value: instance, detail });
+  });
+  const instance = await terminal.step('ports', async () => {
+    const value = await settlePorts(written, paths, ports);
+    return { value, detail: ports === 'auto' ? 'picked free ones' : 'free' };
+  });
+  await terminal.step('certificates', async () => {
+    const { issued, kept } = await ensureCertificates(paths, instance);
+    ensureCouncilToken(paths);
+    return { value: undefined, detail: `${issued.length} made, ${kept.length} kept` };
+  });
+  await prepareNats(instance, options);
+  await prepareModel(instance, options);
+  return instance;
+}
+
+async function prepareNats(instance: Instance, { site, terminal }: UpOptions): Promise<void> {
+  const { nats } = instance.services;
+  if (nats?.enabled !== true) {
+    return;
+  }
+  await terminal.step('nats-server', async () => {
+    const server = await natsServer(site, nats.server, 'provide');
+    await writeNatsConfig(site.paths, instance, server);
+    const warning = natsCapabilities(server.version).vulnerable
+      ? ' (has known vulnerabilities: loopback only; see sanctumctl doctor)'
+      : '';
+    return { value: undefined, detail: `${server.label}${warning}` };
+  });
+}
+
+async function prepareModel(instance: Instance, { terminal, only }: UpOptions): Promise<void> {
+  const { engine } = instance.services;
+  if (engine?.enabled !== true || only?.includes('engine') === false) {
+    return;
+  }
+  await terminal.step('model', async (progress) => {
+    const model = await proveModel(engine, ({ hashedBytes, totalBytes }) => {
+      progress.update(`${Math.floor((100 * hashedBytes) / totalBytes)} % verified`);
+    });
+    const megabytes = (model.bytes / 1e6).toFixed(1);
+    const detail = `${model.id}, ${megabytes} MB, signature and ${model.files} hashes verified`;
+    return { value: undefined, detail };
+  });
+}
+
+/** One line per service as it becomes ready; a failure ends what was started, and says why. */
+async function follow(launch: Launch, { terminal, only, site }: UpOptions): Promise<void> {
+  const names = only ?? enabledServices(loadInstance(site.paths.instanceFile));
+  try {
+    for (const name of names) {
+      await terminal.step(name, async () => ({
+        value: undefined,
+        detail: await launch.untilReady(name),
+      }));
+    }
+  } catch (error) {
+    await launch.stop();
+    throw error;
+  }
+}
+
+async function greet(
+  instance: Instance,
+  { site, terminal }: Pick<UpOptions, 'site' | 'terminal'>,
+): Promise<void> {
+  const { router } = instance.services;
+  if (router?.enabled !== true) {
+    return;
+  }
+  await terminal.step('canary', async () => {
+    const { question, answer, url } = await askCanary(loadInstance(site.paths.instanceFile));
+    return { value: undefined, detail: `${url} "${question}" → ${JSON.stringify(answer)}` };
+  });
+  terminal.say();
+  terminal.say('Try next:');
+  terminal.table([
+    ['  sanctumctl chat', 'talk in the terminal'],
+    ['  sanctumctl status', 'what runs, and is it healthy'],
+    ['  sanctumctl logs engine -f', 'follow a log'],
+    ['  sanctumctl down', 'stop everything'],
+  ]);
+}
+
+/** In start order. */
+export function enabledServices(instance: Instance): readonly string[] {
+  const names = ['nats', 'engine', 'router'] as const;
+  return names.filter((name) => instance.services[name]?.enabled === true);
+}

@@ -1,0 +1,67 @@
+import { modelTrustFiles, type EngineSection, type Instance } from '@sanctum/catalog';
+import {
+  openVerified,
+  readSignedManifest,
+  type HashProgress,
+  type ManifestHeader,
+} from '@sanctum/manifest';
+import { basename } from 'node:path';
+
+export interface ModelSummary {
+  readonly id: string;
+  /** SHA-256 of the manifest. */
+  readonly digest: string;
+}
+
+export interface ProvenModel extends ModelSummary {
+  readonly files: number;
+  readonly bytes: number;
+  readonly keyId: string;
+}
+
+/**
+ * Checks signature and every hash of the engine's model, and closes it again: the engine proves
+ * the files it maps by itself.
+ *
+ * @throws SanctumError `manifest_refused` naming the file at fault
+ */
+export async function proveModel(
+  engine: EngineSection,
+  onProgress?: (progress: HashProgress) => void,
+): Promise<ProvenModel> {
+  const proven = await openVerified({
+    dir: engine.model,
+    ...modelTrustFiles(engine),
+    requireHeader: engine.manifest.require_header,
+    ...(onProgress && { onProgress }),
+  });
+  try {
+    return {
+      id: modelId(engine, proven.header),
+      digest: proven.digest,
+      files: proven.files.length,
+      bytes: proven.files.reduce((sum, { size }) => sum + size, 0),
+      keyId: proven.keyId,
+    };
+  } finally {
+    proven.close();
+  }
+}
+
+/** Name and digest by the signed manifest alone; null where there is none that is trusted. */
+export function summariseModel(instance: Instance): ModelSummary | null {
+  const { engine } = instance.services;
+  if (engine === undefined) {
+    return null;
+  }
+  try {
+    const { manifest, digest } = readSignedManifest(modelTrustFiles(engine));
+    return { id: modelId(engine, manifest.header), digest };
+  } catch {
+    return null;
+  }
+}
+
+function modelId(engine: EngineSection, header: ManifestHeader): string {
+  return engine.model_name ?? header.model ?? basename(engine.model);
+}

@@ -1,0 +1,111 @@
+import { randomBytes } from 'node:crypto';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import {
+  createHome,
+  loadInstance,
+  writeExampleInstance,
+  writeFileAtomic,
+  type HomePaths,
+  type Instance,
+} from '@sanctum/catalog';
+import { IDENTITIES, isIdentity, renderNatsConfig, type NatsUser } from '@sanctum/contracts';
+import { SanctumError } from '@sanctum/errors';
+import { identityUri, initPki, listCertificates, type InitPkiReport } from '@sanctum/identity';
+import type { NatsServer } from './nats-server.js';
+import type { Site } from './site.js';
+
+const DEFAULT_MODEL = 'padawan';
+const DEFAULT_INSTANCE = 'home';
+const TOKEN_BYTES = 32;
+
+/** Reads instance.yaml, writing the commented example first where there is none. */
+export function ensureInstance(site: Site): { instance: Instance; created: boolean } {
+  const { paths, root } = site;
+  const created = !existsSync(paths.instanceFile);
+  createHome(paths.home);
+  if (created) {
+    writeExampleInstance({
+      home: paths.home,
+      name: DEFAULT_INSTANCE,
+      timezone: new Intl.DateTimeFormat().resolvedOptions().timeZone,
+      model: join(root, 'deploy', 'models', DEFAULT_MODEL),
+      modelName: DEFAULT_MODEL,
+      manifestPublicKeys: [join(root, 'deploy', 'trust', 'manifest-pubkey.ed25519')],
+    });
+  }
+  return { instance: loadInstance(paths.instanceFile), created };
+}
+
+/** CA, server certificate for every bind address, one client certificate per identity. */
+export async function ensureCertificates(
+  paths: HomePaths,
+  instance: Instance,
+): Promise<InitPkiReport> {
+  return initPki({
+    home: paths,
+    instance: instance.instance.name,
+    addresses: bindAddresses(instance),
+    identities: IDENTITIES,
+    leafDays: instance.certificates.leaf_days,
+  });
+}
+
+/** The bearer token clients beyond loopback present: 64 hexadecimal digits, 0600. */
+export function ensureCouncilToken(paths: HomePaths): string {
+  if (!existsSync(paths.councilToken)) {
+    writeFileAtomic(paths.councilToken, `${randomBytes(TOKEN_BYTES).toString('hex')}\n`);
+  }
+  const token = readFileSync(paths.councilToken, 'utf8').trim();
+  if (!/^[0-9a-f]{64}$/.test(token)) {
+    throw new SanctumError(
+      'config_invalid',
+      `${paths.councilToken} does not hold 64 hexadecimal digits. Remove it to have a new one made.`,
+      { param: paths.councilToken },
+    );
+  }
+  return token;
+}
+
+/** Renders the configuration of nats-server from the declared subjects and the issued identities. */
+export async function writeNatsConfig(
+  paths: HomePaths,
+  instance: Instance,
+  server: NatsServer,
+): Promise<void> {
+  const { nats } = instance.services;
+  if (nats === undefined) {
+    return;
+  }
+  const text = renderNatsConfig({
+    serverName: `sanctum-${instance.instance.name}`,
+    listen: { host: nats.host, port: nats.port },
+    monitor: { host: '127.0.0.1', port: nats.monitor_port },
+    tls: { certFile: paths.server.cert, keyFile: paths.server.key, caFile: paths.ca.cert },
+    users: await natsUsers(paths, instance.instance.name),
+    storeDir: paths.jetstream,
+    version: server.version,
+    ...(nats.store_limit_mb !== undefined && { storeBytesMax: nats.store_limit_mb * 1_048_576 }),
+  });
+  writeFileAtomic(paths.natsConfig, text);
+}
+
+/** One user per issued client certificate, with the generation it carries. */
+async function natsUsers(paths: HomePaths, instance: string): Promise<readonly NatsUser[]> {
+  const certificates = await listCertificates(paths);
+  return certificates.flatMap(({ identity }) =>
+    identity?.instance === instance && isIdentity(identity.name)
+      ? [{ identity: identity.name, uri: identityUri(identity) }]
+      : [],
+  );
+}
+
+function bindAddresses(instance: Instance): readonly string[] {
+  const { nats, engine, router } = instance.services;
+  const hosts = [
+    ...(nats === undefined ? [] : [nats.host]),
+    ...(engine?.listeners.tls.hosts ?? []),
+    ...(router?.tls?.hosts ?? []),
+  ];
+  return [...new Set(hosts.filter((host) => host !== '0.0.0.0' && host !== '::'))];
+}

@@ -1,0 +1,131 @@
+import type { HomePaths, Instance } from '@sanctum/catalog';
+import { DEFAULT_RESTART, type Probe, type ServiceSpec } from '@sanctum/supervision';
+
+const NATS_STARTUP_MS = 20_000;
+/** A large model is hashed and mapped first. */
+const ENGINE_STARTUP_MS = 600_000;
+const ROUTER_STARTUP_MS = 60_000;
+/** Longer than the services' own drain deadlines, which decide. */
+const STOP_MARGIN_MS = 5_000;
+const DRAIN_DEFAULT_S = 10;
+const ANY_ADDRESS = new Set(['0.0.0.0', '::']);
+
+/** The variable the engine's bearer token travels in, as `api_key_env` names it. */
+export const COUNCIL_API_KEY = 'COUNCIL_API_KEY';
+
+export interface SpecOptions {
+  readonly instance: Instance;
+  readonly paths: HomePaths;
+  /** Absolute path of the node that runs the services. */
+  readonly node: string;
+  readonly bundles: { readonly engine: string; readonly router: string };
+  readonly natsServer: string;
+  readonly inherited: Readonly<Record<string, string>>;
+  readonly councilToken: string;
+}
+
+/** What the supervisor is to run for an instance: its enabled services, and nothing else. */
+export function serviceSpecs(options: SpecOptions): readonly ServiceSpec[] {
+  return [natsSpec(options), engineSpec(options), routerSpec(options)].filter(
+    (spec) => spec !== undefined,
+  );
+}
+
+/** Origins clients use, by service name. */
+export function serviceUrls(instance: Instance): Readonly<Record<string, string>> {
+  const { nats, engine, router } = instance.services;
+  return {
+    ...(nats?.enabled === true && { nats: origin('tls', nats.host, nats.port) }),
+    ...(engine?.enabled === true && {
+      engine: origin('https', engine.listeners.tls.hosts[0], engine.listeners.tls.port),
+    }),
+    ...(router?.enabled === true && { router: origin('http', router.host, router.port) }),
+  };
+}
+
+function natsSpec(options: SpecOptions): ServiceSpec | undefined {
+  const { nats } = options.instance.services;
+  if (nats?.enabled !== true) {
+    return undefined;
+  }
+  return {
+    ...common(options),
+    name: 'nats',
+    command: [options.natsServer, '--config', options.paths.natsConfig],
+    requires: [],
+    readiness: { type: 'http', url: `${origin('http', '127.0.0.1', nats.monitor_port)}/healthz` },
+    startupTimeoutMs: NATS_STARTUP_MS,
+    stopTimeoutMs: STOP_MARGIN_MS,
+    url: serviceUrls(options.instance)['nats'] ?? '',
+  };
+}
+
+function engineSpec(options: SpecOptions): ServiceSpec | undefined {
+  const { engine } = options.instance.services;
+  const url = serviceUrls(options.instance)['engine'];
+  if (engine?.enabled !== true || url === undefined) {
+    return undefined;
+  }
+  return {
+    ...common(options),
+    name: 'engine',
+    command: [options.node, options.bundles.engine],
+    requires: present(options.instance, ['nats']),
+    readiness: engineProbe(url, options.paths),
+    startupTimeoutMs: ENGINE_STARTUP_MS,
+    stopTimeoutMs: stopTimeout(engine.limits.drain_s),
+    url,
+  };
+}
+
+function routerSpec(options: SpecOptions): ServiceSpec | undefined {
+  const { router } = options.instance.services;
+  const url = serviceUrls(options.instance)['router'];
+  if (router?.enabled !== true || url === undefined) {
+    return undefined;
+  }
+  const { env, ...rest } = common(options);
+  return {
+    ...rest,
+    name: 'router',
+    command: [options.node, options.bundles.router, '--router-config', options.paths.instanceFile],
+    // The one place the token enters an environment: the router sends it upstream.
+    env: { [COUNCIL_API_KEY]: options.councilToken, ...env },
+    requires: present(options.instance, ['nats', 'engine']),
+    readiness: { type: 'http', url: `${url}/health` },
+    startupTimeoutMs: ROUTER_STARTUP_MS,
+    stopTimeoutMs: stopTimeout(router.limits.drain_s),
+    url,
+  };
+}
+
+/** The engine answers health over mTLS only to a certificate of this instance. */
+export function engineProbe(url: string, paths: HomePaths): Probe {
+  return {
+    type: 'http',
+    url: `${url}/health/ready`,
+    tls: { ca: paths.ca.cert, ...paths.client('sanctumctl') },
+  };
+}
+
+function common(options: SpecOptions): Pick<ServiceSpec, 'cwd' | 'env' | 'restart'> {
+  return {
+    cwd: options.paths.home,
+    env: { ...options.inherited, SANCTUM_HOME: options.paths.home, NODE_ENV: 'production' },
+    restart: DEFAULT_RESTART,
+  };
+}
+
+function present(instance: Instance, names: readonly ('nats' | 'engine')[]): readonly string[] {
+  return names.filter((name) => instance.services[name]?.enabled === true);
+}
+
+function stopTimeout(drainS: number | undefined): number {
+  return (drainS ?? DRAIN_DEFAULT_S) * 1_000 + STOP_MARGIN_MS;
+}
+
+/** A listener on every address is reached over loopback. */
+function origin(scheme: string, host: string | undefined, port: number): string {
+  const name = host === undefined || ANY_ADDRESS.has(host) ? '127.0.0.1' : host;
+  return `${scheme}://${name.includes(':') ? `[${name}]` : name}:${port}`;
+}

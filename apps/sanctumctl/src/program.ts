@@ -1,0 +1,160 @@
+import { Command, InvalidArgumentError } from 'commander';
+import { chat } from './commands/chat.js';
+import { doctor } from './commands/doctor.js';
+import { down } from './commands/down.js';
+import { logs } from './commands/logs.js';
+import { status } from './commands/status.js';
+import { supervise } from './commands/supervise.js';
+import { up } from './commands/up.js';
+import { EXIT } from './exit-codes.js';
+import { addCertificateCommands, addModelCommands } from './trust-commands.js';
+import type { Site } from './instance/site.js';
+import type { Terminal } from './terminal/terminal.js';
+
+/** What commands work with; the site depends on `--home`. */
+export interface Context {
+  readonly terminal: Terminal;
+  readonly site: (options: HomeOption) => Site;
+  readonly fail: (code: number) => void;
+}
+
+export interface HomeOption {
+  readonly home?: string;
+}
+
+export function createProgram(context: Context): Command {
+  const program = new Command('sanctumctl')
+    .description('Run and look after Sanctum.')
+    .showHelpAfterError('Run `sanctumctl --help` for the commands.')
+    .exitOverride();
+  addLifecycleCommands(program, context);
+  addConversationCommands(program, context);
+  addCertificateCommands(program, context);
+  addModelCommands(program, context);
+  addInternalCommands(program, context);
+  return program;
+}
+
+/** A command with the option every one of them has. */
+export function withHome(command: Command): Command {
+  return command.option('--home <dir>', 'home folder (default: SANCTUM_HOME, else ./.sanctum)');
+}
+
+function addLifecycleCommands(program: Command, { terminal, site, fail }: Context): void {
+  withHome(program.command('up'))
+    .description('make what is missing, start everything, ask the canary question')
+    .option('--detach', 'return when everything is ready', false)
+    .option(
+      '--ports <mode>',
+      'configured or auto: pick free ports and record them',
+      portMode,
+      'configured',
+    )
+    .option('-y, --yes', 'install what is missing without asking')
+    .action(async (options: HomeOption & { detach: boolean; ports: 'auto' | 'configured' }) =>
+      up({ site: site(options), terminal, detach: options.detach, ports: options.ports }),
+    );
+  withHome(program.command('down'))
+    .description('stop everything, also what a killed supervisor left')
+    .action(async (options: HomeOption) => down({ site: site(options), terminal }));
+  withHome(program.command('status'))
+    .description('what runs, where, and whether it is healthy (exit 1 if not)')
+    .option('--json', 'for programs', false)
+    .action(async (options: HomeOption & { json: boolean }) => {
+      if (!(await status(site(options), terminal, options))) {
+        fail(EXIT.failed);
+      }
+    });
+  withHome(program.command('doctor'))
+    .description('what is wrong with machine and home (exit 0 nothing, 1 findings, 3 cannot tell)')
+    .option('--json', 'for programs', false)
+    .option('--quick', 'leave out hashing the model', false)
+    .action(async (options: HomeOption & { json: boolean; quick: boolean }) =>
+      fail(await doctor(site(options), terminal, options)),
+    );
+  program
+    .command('test')
+    .description('every check there is (from a checkout: ./sanctumctl test)')
+    .action(() => {
+      terminal.say('Tests run from a checkout: ./sanctumctl test');
+      fail(EXIT.usage);
+    });
+}
+
+function addConversationCommands(program: Command, { terminal, site }: Context): void {
+  withHome(program.command('logs'))
+    .description('the log of one service, or of all')
+    .argument('[service]')
+    .option('-f, --follow', 'go on as lines are written', false)
+    .option('-n, --lines <count>', 'lines from the end to begin with', wholeNumber, 50)
+    .action(
+      async (
+        service: string | undefined,
+        options: HomeOption & { follow: boolean; lines: number },
+      ) => {
+        const abort = new AbortController();
+        process.once('SIGINT', () => abort.abort());
+        await logs(site(options), terminal, { ...options, service, signal: abort.signal });
+      },
+    );
+  withHome(program.command('chat'))
+    .description('talk to the router; with a question, one answer')
+    .argument('[question]')
+    .option('-m, --model <name>', 'model or backend')
+    .option('-s, --system <text>', 'system prompt')
+    .option('--max-tokens <count>', 'longest answer', wholeNumber)
+    .option('-t, --temperature <number>', '0 is deterministic', Number, 0)
+    .action(
+      async (
+        question: string | undefined,
+        options: HomeOption & {
+          model?: string;
+          system?: string;
+          maxTokens?: number;
+          temperature: number;
+        },
+      ) => {
+        const { model, system, maxTokens, temperature } = options;
+        await chat(site(options), terminal, { question, model, system, maxTokens, temperature });
+      },
+    );
+}
+
+function addInternalCommands(program: Command, { terminal, site }: Context): void {
+  withHome(program.command('supervise', { hidden: true }))
+    .option('--only <service>', 'leave out the others', collect, undefined)
+    .action(async (options: HomeOption & { only?: readonly string[] }) => {
+      const supervision = await supervise({ site: site(options), only: options.only });
+      for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+        process.on(signal, () => void supervision.stop());
+      }
+      // Whoever launched this watches over the socket, and ends it when a service fails.
+      supervision.started.catch(() => undefined);
+      process.send?.('listening');
+      await supervision.ended;
+    });
+  withHome(program.command('infra'))
+    .description('home, certificates and NATS alone, for services run from source')
+    .action(async (options: HomeOption) =>
+      up({ site: site(options), terminal, detach: true, ports: 'configured', only: ['nats'] }),
+    );
+}
+
+export function collect(value: string, earlier: readonly string[] | undefined): readonly string[] {
+  return [...(earlier ?? []), value];
+}
+
+export function wholeNumber(text: string): number {
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < 0) {
+    throw new InvalidArgumentError('expected a whole number from 0 up');
+  }
+  return value;
+}
+
+function portMode(text: string): 'auto' | 'configured' {
+  if (text !== 'auto' && text !== 'configured') {
+    throw new InvalidArgumentError('expected auto or configured');
+  }
+  return text;
+}
