@@ -33,10 +33,12 @@ import { build } from 'esbuild';
 const root = path.resolve(import.meta.dirname, '../..');
 /** Nest asks for these and does without them. */
 const OPTIONAL_PEERS = [
+  '@fastify/multipart',
   '@fastify/static',
   '@fastify/view',
   '@nestjs/microservices',
   '@nestjs/microservices/*',
+  '@nestjs/platform-express',
   '@nestjs/websockets',
   '@nestjs/websockets/*',
   'class-transformer',

@@ -4,6 +4,8 @@ import type { RouterSection } from '@sanctum/catalog';
 export interface RouterLimits {
   /** Of one request; beyond it 413. */
   readonly bodyBytesMax: number;
+  /** Objects, arrays and members of a JSON body; beyond it 400. */
+  readonly jsonElementsMax: number;
   /** Of all requests under way together; beyond it 429. */
   readonly bufferedBytesMax: number;
   /** Requests under way; beyond it 429 with Retry-After. */
@@ -36,6 +38,7 @@ const MEBIBYTE = 1 << 20;
 
 export const DEFAULT_LIMITS: RouterLimits = {
   bodyBytesMax: 16 * MEBIBYTE,
+  jsonElementsMax: 500_000,
   bufferedBytesMax: 64 * MEBIBYTE,
   inFlightMax: 1_024,
   connectionsMax: 4_096,

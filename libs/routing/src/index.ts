@@ -34,3 +34,4 @@ export {
   type OutcomeClass,
 } from './failover-plan.js';
 export { FirstContentDetector, wholeEventsEnd, type StreamVerdict } from './first-content.js';
+export { exceedsJsonElements } from './json-bytes.js';

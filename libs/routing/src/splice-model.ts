@@ -1,3 +1,14 @@
+import {
+  CLOSE_BRACE,
+  CLOSE_BRACKET,
+  COMMA,
+  OPEN_BRACE,
+  OPEN_BRACKET,
+  BACKSLASH,
+  QUOTE,
+  stringEnd,
+} from './json-bytes.js';
+
 /** Bytes `start` up to, not including, `end`. */
 export interface ByteRange {
   readonly start: number;
@@ -13,13 +24,6 @@ export interface ModelField {
   readonly isEmptyObject: boolean;
 }
 
-const QUOTE = 0x22;
-const BACKSLASH = 0x5c;
-const COMMA = 0x2c;
-const OPEN_BRACE = 0x7b;
-const CLOSE_BRACE = 0x7d;
-const OPEN_BRACKET = 0x5b;
-const CLOSE_BRACKET = 0x5d;
 const MODEL_KEY = new TextEncoder().encode('"model"');
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
@@ -94,18 +98,6 @@ function bytesEqual(body: Uint8Array, start: number, expected: Uint8Array): bool
     if (body[start + index] !== expected[index]) return false;
   }
   return true;
-}
-
-/** `start` is an opening quote; the result is just after the closing one. */
-function stringEnd(body: Uint8Array, start: number): number {
-  let quote = body.indexOf(QUOTE, start + 1);
-  while (quote > 0) {
-    let backslashes = 0;
-    while (body[quote - 1 - backslashes] === BACKSLASH) backslashes++;
-    if (backslashes % 2 === 0) return quote + 1;
-    quote = body.indexOf(QUOTE, quote + 1);
-  }
-  return body.length;
 }
 
 function valueEnd(body: Uint8Array, start: number): number {

@@ -3,6 +3,7 @@ import type { IncomingMessage } from 'node:http';
 import { messageOf, SanctumError } from '@sanctum/errors';
 import {
   chooseRoute,
+  exceedsJsonElements,
   findModelField,
   lastUserText,
   readRequestFields,
@@ -37,7 +38,9 @@ export function planRequest(
   request: IncomingMessage,
   { path, body }: { path: string; body: Buffer },
 ): PlannedRequest {
-  const parsed = isJson(request, path, body) ? parseJson(body) : undefined;
+  const parsed = isJson(request, path, body)
+    ? parseJson(body, context.limits.jsonElementsMax)
+    : undefined;
   const fields = parsed === undefined ? undefined : readRequestFields(parsed);
   const { table, backends } = context.routes();
   const query = { model: fields?.model, prompt: () => lastUserText(parsed) };
@@ -80,7 +83,13 @@ function isJson(request: IncomingMessage, path: string, body: Buffer): boolean {
   return body.length > 0 && type?.includes('json') === true;
 }
 
-function parseJson(body: Buffer): unknown {
+function parseJson(body: Buffer, elementsMax: number): unknown {
+  if (body.length > elementsMax && exceedsJsonElements(body, elementsMax)) {
+    throw new SanctumError(
+      'invalid_request',
+      `The body holds more than ${elementsMax} JSON objects, arrays and members.`,
+    );
+  }
   if (!isUtf8(body)) {
     throw new SanctumError('invalid_request', 'The body is not valid UTF-8.');
   }
