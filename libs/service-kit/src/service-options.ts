@@ -1,5 +1,5 @@
 import type { ModuleMetadata } from '@nestjs/common';
-import type { FastifyAdapter, NestFastifyApplication } from '@nestjs/platform-fastify';
+import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { ServiceName } from '@sanctum/contracts';
 import type { TlsPaths } from '@sanctum/identity';
 import type { Logger } from 'pino';
@@ -9,7 +9,9 @@ import type { HttpLimits, ListenerOptions, RequestHandler } from './listeners.js
 import type { Metrics } from './metrics.js';
 import type { StateHolder } from './service-state.js';
 
-export type HttpInstance = ReturnType<FastifyAdapter['getInstance']>;
+export type HttpInstance = ReturnType<
+  ReturnType<NestFastifyApplication['getHttpAdapter']>['getInstance']
+>;
 
 export interface ServiceContext {
   readonly logger: Logger;
