@@ -1,0 +1,18 @@
+/** What the engine reads from its environment, and the only place that reads it. */
+export interface Environment {
+  /** `SANCTUM_HOME`: the folder of instance.yaml, certificates and secrets. */
+  readonly home: string | undefined;
+  /** `SANCTUM_MLX_DISABLE_AUTH=1`: everybody is let in. For emergencies. */
+  readonly authDisabled: boolean;
+  /** `SANCTUM_ISA`: forces one instruction set of the native library. */
+  readonly isa: string | undefined;
+}
+
+export function readEnvironment(): Environment {
+  const { SANCTUM_HOME, SANCTUM_MLX_DISABLE_AUTH, SANCTUM_ISA } = process.env;
+  return {
+    home: SANCTUM_HOME === '' ? undefined : SANCTUM_HOME,
+    authDisabled: SANCTUM_MLX_DISABLE_AUTH === '1',
+    isa: SANCTUM_ISA === '' ? undefined : SANCTUM_ISA,
+  };
+}

@@ -1,0 +1,47 @@
+import type { HttpInstance } from '@sanctum/service-kit';
+import type { AccessPolicy } from '../access/access-rule.js';
+import { guard } from '../access/guard.js';
+import type { Admission } from './admission.js';
+import type { EngineMetrics } from './engine-metrics.js';
+import { parseJsonBody } from './json-body.js';
+
+export interface FrontOptions {
+  readonly policy: AccessPolicy;
+  readonly instance: string;
+  readonly admission: Admission;
+  readonly metrics: EngineMetrics;
+}
+
+const INFERENCE_ROUTES = new Set(['/v1/chat/completions', '/v1/completions']);
+
+/** What every request meets before its route: who may pass, whether there is room, what counts. */
+export function installFront(fastify: HttpInstance, options: FrontOptions): void {
+  const { policy, instance, admission, metrics } = options;
+  fastify.addContentTypeParser<Buffer>(
+    'application/json',
+    { parseAs: 'buffer' },
+    (_request, body, done) => {
+      try {
+        done(null, parseJsonBody(body));
+      } catch (error) {
+        done(error instanceof Error ? error : new Error(String(error)));
+      }
+    },
+  );
+  fastify.addHook('onRequest', (request, reply, done) => {
+    const startedMs = performance.now();
+    const route = request.routeOptions.url ?? 'unmatched';
+    metrics.httpStarted();
+    reply.raw.once('close', () => {
+      const seconds = (performance.now() - startedMs) / 1000;
+      metrics.httpEnded({ route, method: request.method, status: reply.raw.statusCode, seconds });
+    });
+    try {
+      guard(request.raw, policy, instance);
+      if (INFERENCE_ROUTES.has(route)) reply.raw.once('close', admission.enter());
+      done();
+    } catch (error) {
+      done(error instanceof Error ? error : new Error(String(error)));
+    }
+  });
+}
