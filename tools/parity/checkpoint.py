@@ -65,7 +65,12 @@ def root_config(configuration: Configuration) -> dict:
 
 
 def random_weights(configuration: Configuration) -> dict[str, np.ndarray]:
-    """float64 weights under Hugging Face names; matrices keep activations near unit variance."""
+    """float64 weights under Hugging Face names.
+
+    As usual in initialisation, what layers add to the residual stream is scaled down by their
+    number. Without that each layer drowns the stream it reads, the model amplifies any rounding
+    several hundred times, and no comparison of two ways to compute it means much.
+    """
     rng = np.random.default_rng(configuration.seed)
     shape = configuration.shape
     prefix = "model.language_model." if configuration.nested else "model."
@@ -80,19 +85,29 @@ def random_weights(configuration: Configuration) -> dict[str, np.ndarray]:
     head_gain = 1.6
     embedding_gain = head_gain if configuration.tied else np.sqrt(shape.hidden_size)
     matrix("embed_tokens.weight", shape.vocab_size, shape.hidden_size, embedding_gain)
+    stream = embedding_gain / np.sqrt(shape.hidden_size)
+    residual_gain = 1.5 * stream / np.sqrt(2 * shape.num_hidden_layers)
     for i, kind in enumerate(text_config(configuration)["layer_types"]):
         layer = f"layers.{i}."
         norm(layer + "input_layernorm.weight", shape.hidden_size, 0.0)
         norm(layer + "post_attention_layernorm.weight", shape.hidden_size, 0.0)
         if kind == "full_attention":
             _attention(shape, layer + "self_attn.", matrix, norm)
+            mixed = shape.num_attention_heads * shape.head_dim
+            matrix(layer + "self_attn.o_proj.weight", shape.hidden_size, mixed, residual_gain)
         else:
             _gated_delta(shape, prefix + layer + "linear_attn.", rng, weights)
+            mixed = shape.linear_num_value_heads * shape.linear_value_head_dim
+            matrix(layer + "linear_attn.out_proj.weight", shape.hidden_size, mixed, residual_gain)
         matrix(layer + "mlp.gate_proj.weight", shape.intermediate_size, shape.hidden_size)
         matrix(layer + "mlp.up_proj.weight", shape.intermediate_size, shape.hidden_size)
-        matrix(layer + "mlp.down_proj.weight", shape.hidden_size, shape.intermediate_size)
-    norm("norm.weight", shape.hidden_size, 0.0)
-    if not configuration.tied:
+        down = layer + "mlp.down_proj.weight"
+        matrix(down, shape.hidden_size, shape.intermediate_size, residual_gain)
+    if configuration.tied:
+        # Signs at random: otherwise the stream's own token is always the likeliest next one.
+        weights[prefix + "norm.weight"] = rng.normal(0, 1, shape.hidden_size) - 1
+    else:
+        norm("norm.weight", shape.hidden_size, 0.0)
         weights["lm_head.weight"] = rng.normal(
             0, head_gain / np.sqrt(shape.hidden_size), (shape.vocab_size, shape.hidden_size)
         )
@@ -105,7 +120,6 @@ def _attention(shape: Shape, prefix: str, matrix, norm) -> None:
     matrix(prefix + "q_proj.weight", 2 * queries, shape.hidden_size)
     matrix(prefix + "k_proj.weight", keys, shape.hidden_size)
     matrix(prefix + "v_proj.weight", keys, shape.hidden_size)
-    matrix(prefix + "o_proj.weight", shape.hidden_size, queries)
     norm(prefix + "q_norm.weight", shape.head_dim, 0.3)
     norm(prefix + "k_norm.weight", shape.head_dim, 0.3)
 
@@ -126,9 +140,6 @@ def _gated_delta(shape: Shape, prefix: str, rng: np.random.Generator, weights: d
     weights[prefix + "A_log"] = np.log(rng.uniform(0.02, 2.0, value_heads))
     weights[prefix + "dt_bias"] = rng.normal(-1, 1, value_heads)
     weights[prefix + "norm.weight"] = 1 + rng.normal(0, 0.2, shape.linear_value_head_dim)
-    weights[prefix + "out_proj.weight"] = rng.normal(
-        0, 1 / np.sqrt(value_dim), (shape.hidden_size, value_dim)
-    )
 
 
 def skipped_weights(configuration: Configuration) -> dict[str, np.ndarray]:

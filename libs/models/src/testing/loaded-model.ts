@@ -25,7 +25,7 @@ export class LoadedModel implements Disposable {
   readonly model: CausalModel;
 
   constructor(folder: string, context: ContextOptions, options: LoadOptions = {}) {
-    this.context = openKernels().createContext({ threads: 2, ...context });
+    this.context = openKernels().createContext({ threads: 1, ...context });
     try {
       // The files close again at once: a loaded model needs its mappings alone.
       using source = new ModelFolder(folder);
