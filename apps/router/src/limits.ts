@@ -28,8 +28,6 @@ export interface RouterLimits {
   readonly errorBodyBytesMax: number;
   /** Of an unfinished event kept back while a stream flows; beyond it it is let through. */
   readonly eventBytesMax: number;
-  /** Of a refused body read and thrown away, so that the client sees the refusal. */
-  readonly discardBytesMax: number;
   /** From SIGTERM until requests under way are cut off. */
   readonly drainMs: number;
 }
@@ -50,7 +48,6 @@ export const DEFAULT_LIMITS: RouterLimits = {
   heldAnswerBytesMax: 65_536,
   errorBodyBytesMax: 65_536,
   eventBytesMax: 262_144,
-  discardBytesMax: 64 * MEBIBYTE,
   drainMs: 30_000,
 };
 

@@ -72,7 +72,8 @@ function isControl(method: string | undefined, below: string): boolean {
   return CONTROL_PATHS.has(path) || path.startsWith('/models/');
 }
 
-function isLoopback(address: string | undefined): boolean {
+/** Whether a peer's address is of this machine: 127.0.0.0/8, ::1, or v4-mapped. */
+export function isLoopback(address: string | undefined): boolean {
   if (address === undefined) return false;
   const plain = address.startsWith('::ffff:') ? address.slice(7) : address;
   return plain === '::1' || (isIP(plain) === 4 && plain.startsWith('127.'));

@@ -7,7 +7,7 @@ const EMPTY = Buffer.alloc(0);
 
 export interface BodyEvents {
   complete(body: Buffer): void;
-  /** The rest of the body is read and thrown away, so that the client sees the answer. */
+  /** Node reads the rest and drops it, within `requestReadMs`, so that the client sees the answer. */
   refused(error: SanctumError): void;
 }
 
@@ -33,7 +33,7 @@ export class RequestBody {
   }
 
   read(request: IncomingMessage): void {
-    request.on('data', (piece: Buffer) => this.#take(request, piece));
+    request.on('data', (piece: Buffer) => this.#take(piece));
     request.on('end', () => {
       if (!this.#discarding) this.#events.complete(this.#joined());
     });
@@ -41,12 +41,9 @@ export class RequestBody {
     if (declared > this.#limits.bodyBytesMax) this.#refuse(this.#tooLarge());
   }
 
-  #take(request: IncomingMessage, piece: Buffer): void {
+  #take(piece: Buffer): void {
+    if (this.#discarding) return;
     this.#bytes += piece.length;
-    if (this.#discarding) {
-      if (this.#bytes > this.#limits.discardBytesMax) request.socket.destroy();
-      return;
-    }
     if (this.#bytes > this.#limits.bodyBytesMax) {
       this.#refuse(this.#tooLarge());
       return;
