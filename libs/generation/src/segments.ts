@@ -1,5 +1,5 @@
 /** Characters encoded in one go, unless no seam is found near. */
-export const SEGMENT_CHARS = 8192;
+export const SEGMENT_CHARS = 2048;
 
 /**
  * Cuts text where byte-level pre-tokenizers always cut: before a single space that follows a

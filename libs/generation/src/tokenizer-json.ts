@@ -13,6 +13,31 @@ const id = z
 
 const byteLevel = z.looseObject({ type: z.literal('ByteLevel') });
 
+/**
+ * The pre-tokenizers of byte-level models. Upstream takes others too, but does not honour every
+ * setting of theirs, and drops all text where a pattern is missing.
+ */
+const split = z.looseObject({
+  type: z.literal('Split'),
+  pattern: z.union([
+    z.object({ Regex: z.string().min(1) }),
+    z.object({ String: z.string().min(1) }),
+  ]),
+  behavior: z.literal('Isolated'),
+  invert: z.literal(false).optional(),
+});
+const preTokenizer = z.discriminatedUnion('type', [
+  split,
+  byteLevel,
+  z.looseObject({
+    type: z.literal('Sequence'),
+    pretokenizers: z
+      .array(z.discriminatedUnion('type', [split, byteLevel]))
+      .min(1)
+      .max(8),
+  }),
+]);
+
 /** What a byte-level BPE `tokenizer.json` has to say; vocabulary and merges are checked by hand. */
 const FILE = z.looseObject({
   added_tokens: z.array(
@@ -30,8 +55,8 @@ const FILE = z.looseObject({
       single_word: z.literal(false).nullish(),
     }),
   ),
-  normalizer: z.looseObject({ type: z.string() }).nullable(),
-  pre_tokenizer: z.looseObject({ type: z.string() }),
+  normalizer: z.looseObject({ type: z.literal('NFC') }).nullable(),
+  pre_tokenizer: preTokenizer,
   post_processor: z.looseObject({ type: z.string() }).nullable(),
   decoder: byteLevel.or(
     z.looseObject({ type: z.literal('Sequence'), decoders: z.tuple([byteLevel]) }),

@@ -34,10 +34,10 @@ export interface Tokenizer {
 export function createTokenizer(json: string, config = '{}'): Tokenizer {
   const file = parseTokenizerJson(json);
   const settings = parseJson(config, 'tokenizer_config.json');
-  let encoder: UpstreamTokenizer;
   try {
-    encoder = new UpstreamTokenizer(file, settings);
-    encoder.encode('probe', { add_special_tokens: false });
+    const tokenizer = new ByteLevelTokenizer(file, new UpstreamTokenizer(file, settings));
+    assertFaithful(tokenizer);
+    return tokenizer;
   } catch (cause) {
     throw new SanctumError(
       'model_invalid',
@@ -45,7 +45,15 @@ export function createTokenizer(json: string, config = '{}'): Tokenizer {
       { cause, param: 'tokenizer.json' },
     );
   }
-  return new ByteLevelTokenizer(file, encoder);
+}
+
+const PROBE = 'The quick 12 brown\n\tfoxes, über 漢字 😀!';
+
+/** Text must survive encoding, or prompts would reach the model with holes. */
+function assertFaithful(tokenizer: Tokenizer): void {
+  const decoded = tokenizer.decode(tokenizer.encode(PROBE));
+  if (decoded !== PROBE)
+    throw new Error(`it turns ${JSON.stringify(PROBE)} into ${JSON.stringify(decoded)}`);
 }
 
 class ByteLevelTokenizer implements Tokenizer {

@@ -44,7 +44,7 @@ class Worker {
   readonly exited: Promise<unknown[]>;
   readonly #load: LoadMessage;
 
-  constructor(folder = MODEL, limits: LoadMessage['limits'] = {}) {
+  constructor(folder = MODEL, kernels: Partial<LoadMessage['kernels']> = {}) {
     const names = readdirSync(folder);
     const fds = names.map((name) => openSync(join(folder, name), 'r'));
     this.child = fork(PROGRAM, [], {
@@ -61,8 +61,8 @@ class Worker {
     this.#load = {
       type: 'load',
       model: { id: 'padawan', files },
-      kernels: { mode: 'exact', threads: 2 },
-      limits,
+      kernels: { mode: 'exact', threads: 2, ...kernels },
+      limits: {},
     };
     this.exited = once(this.child, 'exit');
     this.child.on('message', (message) => this.said.push(message as WorkerMessage));
@@ -267,6 +267,28 @@ describe('a worker', () => {
     expect(worker.deltas('busy').at(-1)?.finish).toBeUndefined();
     worker.send({ type: 'cancel', id: 'busy' });
     await worker.until('cancelled', ({ id }) => id === 'busy');
+  });
+});
+
+describe('a worker with little memory for caches', () => {
+  it('answers everybody all the same, in turns', async () => {
+    const worker = new Worker(MODEL, { cacheLimitBytes: 700_000 });
+    try {
+      await worker.load();
+      const prompt: Prompt = { kind: 'tokens', tokens: Array.from({ length: 240 }, () => 65) };
+      const ids = Array.from({ length: 4 }, (_, at) => `small-${at}`);
+      for (const id of ids) worker.submit(id, prompt, { maxTokens: 40 });
+      const answers = await Promise.all(ids.map((id) => worker.answer(id)));
+      for (const answer of answers) {
+        expect(answer.text).toBe(answers[0]?.text);
+        expect(answer.last.finish?.completionTokens).toBe(40);
+      }
+      const steps = worker.said.filter((message) => message.type === 'step');
+      expect(Math.max(...steps.map(({ stats }) => stats.cacheBytes))).toBeLessThanOrEqual(700_000);
+      expect(steps.at(-1)?.stats.preemptions).toBeGreaterThan(0);
+    } finally {
+      await worker.stop();
+    }
   });
 });
 
