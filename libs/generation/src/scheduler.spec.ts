@@ -295,12 +295,29 @@ describe('failures', () => {
     );
     for (const each of asked) scheduler.submit(each);
     const events = runAll(scheduler);
-    expect(events.at(-1)?.stats.preemptions).toBeGreaterThan(0);
+    // b and c make room for a, then c for b: who gave way is not let in again before one has ended.
+    expect(events.at(-1)?.stats.preemptions).toBe(3);
     for (const each of asked) {
       expect(textOf(deltasOf(events, each.id))).toBe(
         answerAlone({ model, tokenizer }, each, 4096).text,
       );
     }
+  });
+
+  it('lets those who gave way go on in the order they came', () => {
+    const model = fakeModel({ eosBias: -100 });
+    const { scheduler } = build({ runningMax: 4 }, model);
+    for (const id of ['a', 'b', 'c', 'd']) {
+      scheduler.submit(request(id, { client: id, maxTokens: 3 }));
+    }
+    model.failWith = (spans) =>
+      spans.length > 1 ? new SanctumError('out_of_memory', 'no page left') : undefined;
+    scheduler.runStep();
+    scheduler.submit(request('later', { client: 'later', maxTokens: 3 }));
+    const ended = runAll(scheduler).flatMap(({ deltas }) =>
+      deltas.filter(({ finish }) => finish !== undefined).map(({ id }) => id),
+    );
+    expect(ended).toEqual(['a', 'b', 'c', 'd', 'later']);
   });
 
   it('fails what is out of memory alone', () => {
