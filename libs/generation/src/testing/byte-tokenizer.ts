@@ -4,7 +4,20 @@ import { BYTE_OF_SYMBOL } from '../byte-symbols.js';
 export const QWEN_PATTERN =
   "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?[\\p{L}\\p{M}]+|\\p{N}| ?[^\\s\\p{L}\\p{M}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
 
-const MERGES = ['Ġ t', 'h e', 'Ġt he', 'e r', 'Ġ a', 'i n', 'Ġ Ġ', 'ĠĠ ĠĠ', '1 2', 'Ã ¤', 'Ċ Ċ'];
+const MERGES = [
+  'Ġ t',
+  'h e',
+  'Ġt he',
+  'e r',
+  'Ġ a',
+  'i n',
+  'Ġ Ġ',
+  'ĠĠ ĠĠ',
+  '1 2',
+  'Ã ¤',
+  'Ċ Ċ',
+  '! Ċ',
+];
 
 export const SPECIALS = ['<|endoftext|>', '<|im_start|>', '<|im_end|>'] as const;
 
