@@ -11,7 +11,8 @@ const padawan = new URL('../../../deploy/models/padawan/tokenizer.json', import.
 const file = byteTokenizerFile();
 const tokenizer = createTokenizer(JSON.stringify(file));
 const upstream = new UpstreamTokenizer(file, {});
-const whole = (text: string): number[] => upstream.encode(text, { add_special_tokens: false }).ids;
+const encodeWhole = (text: string): number[] =>
+  upstream.encode(text, { add_special_tokens: false }).ids;
 
 /** Half characters become U+FFFD, as everywhere text becomes bytes. */
 const wellFormed = (text: string): string => text.replaceAll(/\p{Surrogate}/gu, '\ufffd');
@@ -72,16 +73,32 @@ describe('encoding', () => {
   });
 
   it('of segments is that of the whole', () => {
-    fc.assert(
-      fc.property(awkward, fc.integer({ min: 40, max: 80 }), (text, segmentChars) => {
-        const pieces = [...segments(text, [...SPECIALS, '<think>', '</think>'], segmentChars)];
-        expect(pieces.join('')).toBe(text);
-        // A piece of full length was cut hard, for want of a seam.
-        fc.pre(pieces.slice(0, -1).every((piece) => piece.length < segmentChars));
-        expect(pieces.flatMap(whole)).toEqual(whole(text));
-      }),
-      { numRuns: 400 },
+    const piece = fc.constantFrom(
+      'the',
+      ' the',
+      '  ',
+      ' ',
+      'x!\n',
+      '!\n\n',
+      '\n',
+      "I'll",
+      '12',
+      ' ä',
     );
+    const text = fc.array(piece, { minLength: 10, maxLength: 60 }).map((parts) => parts.join(''));
+    let cutAtSeams = 0;
+    fc.assert(
+      fc.property(fc.oneof(text, awkward), fc.integer({ min: 20, max: 60 }), (whole, chars) => {
+        const pieces = [...segments(whole, [...SPECIALS, '<think>', '</think>'], chars)];
+        expect(pieces.join('')).toBe(whole);
+        // A piece of full length was cut hard, for want of a seam.
+        if (pieces.slice(0, -1).some((each) => each.length >= chars)) return;
+        if (pieces.length > 1) cutAtSeams += 1;
+        expect(pieces.flatMap(encodeWhole)).toEqual(encodeWhole(whole));
+      }),
+      { numRuns: 600 },
+    );
+    expect(cutAtSeams).toBeGreaterThan(100);
   });
 
   it('comes back as the same text, normalised', () => {
