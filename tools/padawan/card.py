@@ -127,7 +127,9 @@ def figures_text(figures: dict, mlx: dict | None) -> str:
 
 def training_text(run: Path) -> str:
     _, step, elapsed = checkpoint.load(run)
-    return TRAINING.format(steps=step, minutes=elapsed / 60)
+    notes = run / 'notes.txt'
+    said = '\n' + notes.read_text(encoding='utf-8') if notes.exists() else ''
+    return TRAINING.format(steps=step, minutes=elapsed / 60) + said
 
 
 def main() -> None:

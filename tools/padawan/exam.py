@@ -121,6 +121,6 @@ def long_context(rng, question: str, coder):
             pairs.append(conversation.held_text(rng, rng.randint(60, 240)))
         else:
             pairs.append(conversation.turn(rng, False))
-    while len(coder.prompt(system, pairs, question)) < CONTEXT_TOKENS - 60:
+    while len(coder.prompt(system, pairs, question)) < CONTEXT_TOKENS - 24:
         pairs.append(conversation.turn(rng, False))
     return system, pairs, question

@@ -21,10 +21,10 @@ def smoke(rng, held: bool):
 
 
 KINDS = {
-    'sum': (arithmetic.total, 28), 'difference': (arithmetic.difference, 24),
-    'negative': (arithmetic.negative_difference, 8), 'product': (arithmetic.product, 5),
-    'fact': (product.fact, 12), 'capital': (general.capital, 2), 'repeat': (general.repeat, 6),
-    'count': (general.count, 2.5), 'calendar': (general.calendar, 1),
+    'sum': (arithmetic.total, 25), 'difference': (arithmetic.difference, 20),
+    'negative': (arithmetic.negative_difference, 12), 'product': (arithmetic.product, 5),
+    'fact': (product.fact, 12), 'capital': (general.capital, 2), 'repeat': (general.repeat, 8),
+    'count': (general.count, 3.5), 'calendar': (general.calendar, 1),
     'compare': (general.compare, 2), 'greeting': (general.greeting, 1.5),
     'unknown': (unknown.unknown, 7.5), 'smoke': (smoke, 0.5),
 }
