@@ -8,35 +8,51 @@ export interface ChatTemplateOptions {
   readonly enableThinking: boolean;
 }
 
-/** Messages as the model's prompt, up to where its answer begins. */
+/**
+ * Messages as the model's prompt, up to where its answer begins: pieces of text to be tokenised one
+ * by one. There is more than one piece only where a message spells out a special token: the cut
+ * goes through that token, so that nobody ends a turn, or begins another, by writing about it.
+ */
 export type ChatTemplate = (
   messages: readonly ChatMessage[],
   options?: ChatTemplateOptions,
-) => string;
+) => readonly string[];
+
+export interface ChatTemplateSource {
+  /** Text of `chat_template.jinja`; left out, `chat_template` of `tokenizer_config.json`. */
+  readonly template?: string | undefined;
+  /** Text of `tokenizer_config.json`. */
+  readonly config?: string | undefined;
+  /** What messages may only quote: the tokenizer's `specialTokens`. */
+  readonly specialTokens?: readonly string[];
+}
 
 /**
- * A model's chat template: `source` is the text of `chat_template.jinja`, or undefined to take
- * `chat_template` of `tokenizer_config.json`, whose text is `config`. Throws `model_invalid` when
- * there is none, or it does not parse. Rendering throws `invalid_request` with what the template
- * objects to, such as a system message that is not the first.
+ * A model's chat template. Throws `model_invalid` when there is none, or it does not parse.
+ * Rendering throws `invalid_request` with what the template objects to, such as a system message
+ * that is not the first.
  */
-export function createChatTemplate(source: string | undefined, config = '{}'): ChatTemplate {
-  const settings = parseJson(config, 'tokenizer_config.json');
-  const template = compile(source ?? templateOf(settings['chat_template']));
+export function createChatTemplate(source: ChatTemplateSource): ChatTemplate {
+  const settings = parseJson(source.config ?? '{}', 'tokenizer_config.json');
+  const template = compile(source.template ?? templateOf(settings['chat_template']));
+  const specialTokens = source.specialTokens ?? [];
   const specials = {
     bos_token: tokenText(settings['bos_token']),
     eos_token: tokenText(settings['eos_token']),
     pad_token: tokenText(settings['pad_token']),
   };
   return (messages, options = { enableThinking: false }) => {
+    const plain = messages.map(forTemplate);
+    const cut = cutMark(plain);
     try {
-      return template.render({
+      const prompt = template.render({
         ...specials,
-        messages: messages.map(forTemplate),
+        messages: plain.map((message) => quoteSpecials(message, specialTokens, cut)),
         tools: null,
         add_generation_prompt: true,
         enable_thinking: options.enableThinking,
       });
+      return prompt.split(cut);
     } catch (cause) {
       throw new SanctumError(
         'invalid_request',
@@ -47,12 +63,44 @@ export function createChatTemplate(source: string | undefined, config = '{}'): C
   };
 }
 
+type TemplateMessage = Readonly<Record<'role' | 'content' | 'name', string | undefined>>;
+
+const PRIVATE_USE = { first: 0xe000, last: 0xf8ff };
+
+/** A character that no message holds, to mark cuts through the template. */
+function cutMark(messages: readonly TemplateMessage[]): string {
+  const text = messages.map(({ content, name }) => `${content ?? ''}${name ?? ''}`).join('');
+  for (let code = PRIVATE_USE.first; code <= PRIVATE_USE.last; code += 1) {
+    const mark = String.fromCharCode(code);
+    if (!text.includes(mark)) return mark;
+  }
+  throw new SanctumError('invalid_request', 'The messages hold every private-use character.', {
+    param: 'messages',
+  });
+}
+
+function quoteSpecials(
+  message: TemplateMessage,
+  specialTokens: readonly string[],
+  cut: string,
+): Record<string, unknown> {
+  const quoted: Record<string, unknown> = { role: message.role };
+  for (const key of ['content', 'name'] as const) {
+    let text = message[key];
+    for (const token of specialTokens) {
+      text = text?.replaceAll(token, token.slice(0, 1) + cut + token.slice(1));
+    }
+    if (text !== undefined) quoted[key] = text;
+  }
+  return quoted;
+}
+
 /** Plain texts; `developer` is OpenAI's later name of `system`, templates know the earlier one. */
-function forTemplate({ role, content, name }: ChatMessage): Record<string, unknown> {
+function forTemplate({ role, content, name }: ChatMessage): TemplateMessage {
   return {
     role: role === 'developer' ? 'system' : role,
     content: contentText(content),
-    ...(name === undefined ? {} : { name }),
+    name,
   };
 }
 

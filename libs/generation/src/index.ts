@@ -12,6 +12,7 @@ export {
   createChatTemplate,
   type ChatTemplate,
   type ChatTemplateOptions,
+  type ChatTemplateSource,
 } from './chat-template.js';
 export type { Delta, Finish, GenerationRequest, SchedulerStats, StepEvents } from './events.js';
 export { DEFAULT_SCHEDULER_LIMITS, type SchedulerLimits } from './limits.js';

@@ -14,10 +14,18 @@ export interface EncodeOptions {
 export interface Tokenizer {
   /** One above the highest token id. */
   readonly size: number;
+  /** Contents of the special tokens, which steer the model and are no text. */
+  readonly specialTokens: readonly string[];
   /** Tokens of a text; special tokens written in it become themselves. Nothing is added. */
   encode(text: string, options?: EncodeOptions): Int32Array;
-  /** `encode` in slices of bounded work: one slice per `next()`, the tokens as return value. */
-  encodeInSlices(text: string, options?: EncodeOptions): Generator<void, Int32Array>;
+  /**
+   * `encode` in slices of bounded work: one slice per `next()`, the tokens as return value. Pieces
+   * are encoded one by one: no token reaches from one into the next.
+   */
+  encodeInSlices(
+    pieces: string | readonly string[],
+    options?: EncodeOptions,
+  ): Generator<void, Int32Array>;
   /** The whole text of tokens; special tokens are left out. */
   decode(tokens: Iterable<number>): string;
   streamDecoder(): StreamDecoder;
@@ -58,6 +66,7 @@ function assertFaithful(tokenizer: Tokenizer): void {
 
 class ByteLevelTokenizer implements Tokenizer {
   readonly size: number;
+  readonly specialTokens: readonly string[];
   readonly #encoder: UpstreamTokenizer;
   /** Bytes of added tokens, which are written plainly; empty for special ones. */
   readonly #added = new Map<number, Uint8Array>();
@@ -81,6 +90,9 @@ class ByteLevelTokenizer implements Tokenizer {
       longest = Math.max(longest, bytes.length);
     }
     this.size = size;
+    this.specialTokens = file.added_tokens
+      .filter(({ special }) => special === true)
+      .map(({ content }) => content);
     this.#longestTokenBytes = longest;
   }
 
@@ -92,17 +104,22 @@ class ByteLevelTokenizer implements Tokenizer {
     }
   }
 
-  *encodeInSlices(text: string, options: EncodeOptions = {}): Generator<void, Int32Array> {
+  *encodeInSlices(
+    pieces: string | readonly string[],
+    options: EncodeOptions = {},
+  ): Generator<void, Int32Array> {
     const tokensMax = options.tokensMax ?? Number.POSITIVE_INFINITY;
-    // A UTF-16 unit takes at least one byte, and normalisation to NFC shortens at most threefold.
-    if (text.length / 3 > tokensMax * this.#longestTokenBytes) throw tooLong(tokensMax);
     const ids: number[] = [];
-    for (const segment of segments(text, this.#addedContents)) {
-      for (const id of this.#encoder.encode(segment, { add_special_tokens: false }).ids) {
-        ids.push(id);
+    for (const piece of typeof pieces === 'string' ? [pieces] : pieces) {
+      // A UTF-16 unit takes at least one byte, and normalisation to NFC shortens at most threefold.
+      if (piece.length / 3 > tokensMax * this.#longestTokenBytes) throw tooLong(tokensMax);
+      for (const segment of segments(piece, this.#addedContents)) {
+        for (const id of this.#encoder.encode(segment, { add_special_tokens: false }).ids) {
+          ids.push(id);
+        }
+        if (ids.length > tokensMax) throw tooLong(tokensMax);
+        yield;
       }
-      if (ids.length > tokensMax) throw tooLong(tokensMax);
-      yield;
     }
     return Int32Array.from(ids);
   }

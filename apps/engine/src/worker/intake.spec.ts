@@ -7,7 +7,7 @@ import { Intake, type Prepared } from './intake.js';
 const model = new URL('../../../../deploy/models/padawan/', import.meta.url);
 const config = readFileSync(new URL('tokenizer_config.json', model), 'utf8');
 const tokenizer = createTokenizer(readFileSync(new URL('tokenizer.json', model), 'utf8'), config);
-const template = createChatTemplate(undefined, config);
+const template = createChatTemplate({ config });
 
 const build = (contextTokensMax = 100_000): Intake =>
   new Intake({ tokenizer, template, contextTokensMax });
@@ -50,7 +50,7 @@ describe('Intake', () => {
       ]),
     );
     expect(prompts).toEqual({
-      chat: tokenizer.encode(template(messages)),
+      chat: tokenizer.encode(template(messages).join('')),
       text: tokenizer.encode('Hi'),
       tokens: Int32Array.of(1, 2),
     });

@@ -78,9 +78,9 @@ export class Intake {
         return yield* tokenizer.encodeInSlices(prompt.text, { tokensMax });
       case 'chat': {
         const { messages, enableThinking } = prompt;
-        const text = template(messages, { enableThinking });
+        const pieces = template(messages, { enableThinking });
         yield;
-        return yield* tokenizer.encodeInSlices(text, { tokensMax });
+        return yield* tokenizer.encodeInSlices(pieces, { tokensMax });
       }
     }
   }

@@ -83,10 +83,13 @@ function readTexts(files: LoadMessage['model']['files']): {
     });
   }
   const config = readModelText(files, 'tokenizer_config.json');
-  return {
-    tokenizer: createTokenizer(json, config),
-    template: createChatTemplate(readModelText(files, 'chat_template.jinja'), config),
-  };
+  const tokenizer = createTokenizer(json, config);
+  const template = createChatTemplate({
+    template: readModelText(files, 'chat_template.jinja'),
+    config,
+    specialTokens: tokenizer.specialTokens,
+  });
+  return { tokenizer, template };
 }
 
 function openContext(options: KernelOptions): { context: Context; library: LibraryInfo } {
