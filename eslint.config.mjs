@@ -44,7 +44,7 @@ const depConstraints = [
   })),
 ];
 
-const specs = ['**/*.spec.ts', '**/*.e2e.ts'];
+const specs = ['**/*.spec.ts', '**/*.e2e.ts', '**/*.fixture.ts', '**/src/testing/**/*.ts'];
 /** Specs may use the testing harness; the production rule above may not. */
 const specConstraints = depConstraints.map((rule) =>
   rule.sourceTag.startsWith('type:')

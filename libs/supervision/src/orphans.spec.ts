@@ -94,7 +94,7 @@ describe('after SIGKILL of the supervisor', () => {
   it('what a dead leader forked is reaped too', async () => {
     const record = await killSupervisor();
     const [engine] = record.services;
-    process.kill(engine?.pid ?? 0, 'SIGKILL');
+    process.kill(processId(engine?.pid).pid, 'SIGKILL');
     const reaped = await reapOrphans(workshop.paths.supervisorFile, 5_000);
     expect(reaped.map(({ name }) => name)).toEqual(['router', 'engine']);
     expect(record.services.flatMap((service) => groupMembers(service))).toEqual([]);

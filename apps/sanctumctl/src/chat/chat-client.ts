@@ -26,10 +26,10 @@ export async function streamChat(
   options: ChatOptions,
   onText: (piece: string) => void,
 ): Promise<ChatAnswer> {
-  const response = await post(messages, options);
+  const body = await post(messages, options);
   let text = '';
   let finishReason: string | null = null;
-  for await (const data of readEvents(response)) {
+  for await (const data of readEvents(whole(body))) {
     const chunk = parseChunk(data);
     const [choice] = chunk.choices;
     const piece = choice?.delta.content ?? '';
@@ -43,6 +43,17 @@ export async function streamChat(
     throw new SanctumError('upstream_failed', 'The answer broke off before its end.');
   }
   return { text, finishReason };
+}
+
+/** A connection that dies is told in our words. */
+async function* whole(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  try {
+    yield* body;
+  } catch (error) {
+    throw new SanctumError('upstream_failed', `The answer broke off: ${causeOf(error)}.`, {
+      cause: error,
+    });
+  }
 }
 
 async function post(
@@ -104,7 +115,6 @@ function errorMessage(body: string): string {
 
 /** fetch hides the reason in its cause. */
 function causeOf(error: unknown): string {
-  return error instanceof Error && error.cause !== undefined
-    ? messageOf(error.cause)
-    : messageOf(error);
+  const hidden = typeof error === 'object' && error !== null && 'cause' in error;
+  return messageOf(hidden ? error.cause : error);
 }

@@ -1,0 +1,200 @@
+import { once } from 'node:events';
+import {
+  chmodSync,
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { createServer } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { loadInstance, portsOf, type Instance } from '@sanctum/catalog';
+import { parseNatsVersion } from '@sanctum/contracts';
+import type { Environment } from '../env.js';
+import { forgetPorts, settlePorts } from './port-plan.js';
+import {
+  ensureCertificates,
+  ensureCouncilToken,
+  ensureInstance,
+  writeNatsConfig,
+} from './prepare.js';
+import { serviceSpecs } from './service-specs.js';
+import { locateSite, type Site } from './site.js';
+
+const ROOT = fileURLToPath(new URL('../../../..', import.meta.url)).replace(/\/$/, '');
+
+let folder = '';
+let site: Site;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'sanctumctl-instance-'));
+  site = locateSite(environment(), folder);
+});
+afterEach(() => {
+  rmSync(folder, { recursive: true });
+});
+
+function environment(changes: Partial<Environment> = {}): Environment {
+  return {
+    checkout: ROOT,
+    home: undefined,
+    natsServer: undefined,
+    path: '/usr/bin:/bin',
+    cacheFolder: join(folder, 'cache'),
+    interactive: false,
+    inherited: { PATH: '/usr/bin:/bin' },
+    authDisabled: false,
+    ...changes,
+  };
+}
+
+describe('locateSite', () => {
+  it('prefers --home, then SANCTUM_HOME, then .sanctum of the checkout', () => {
+    expect(locateSite(environment({ home: '/b' }), '/a').paths.home).toBe('/a');
+    expect(locateSite(environment({ home: '/b' }), undefined).paths.home).toBe('/b');
+    expect(locateSite(environment(), undefined).paths.home).toBe(join(ROOT, '.sanctum'));
+  });
+
+  it('keeps the socket path short enough for every system', () => {
+    const deep = locateSite(environment(), join(folder, 'x'.repeat(120)));
+    expect(Buffer.byteLength(deep.socket)).toBeLessThanOrEqual(103);
+    expect(site.socket).toBe(join(folder, 'state', 'supervisor.sock'));
+  });
+});
+
+describe('a prepared home', () => {
+  it('has what every service needs, private, and the same the second time', async () => {
+    const { instance, created } = ensureInstance(site);
+    expect(created).toBe(true);
+    expect(instance.services.engine?.model).toBe(join(ROOT, 'deploy/models/padawan'));
+    const first = await ensureCertificates(site.paths, instance);
+    const second = await ensureCertificates(site.paths, instance);
+    expect(first.issued.length).toBeGreaterThan(8);
+    expect(second).toEqual({ issued: [], kept: first.issued });
+    const token = ensureCouncilToken(site.paths);
+    expect(token).toMatch(/^[0-9a-f]{64}$/);
+    expect(ensureCouncilToken(site.paths)).toBe(token);
+    expect(statSync(site.paths.councilToken).mode & 0o777).toBe(0o600);
+    expect(ensureInstance(site).created).toBe(false);
+  });
+
+  it('renders NATS users from the certificates there are', async () => {
+    const { instance } = ensureInstance(site);
+    await ensureCertificates(site.paths, instance);
+    const version = parseNatsVersion('2.9.10');
+    await writeNatsConfig(site.paths, instance, { program: '/nats', version, label: '2.9.10' });
+    const text = readFileSync(site.paths.natsConfig, 'utf8');
+    expect(text).toContain('listen: "127.0.0.1:4222"');
+    expect(text).toContain('user: "spiffe://sanctum.home/svc/engine/g1"');
+    expect(text).not.toContain('sync_interval');
+  });
+
+  it('refuses a token that is none', () => {
+    ensureInstance(site);
+    writeFileSync(site.paths.councilToken, 'secret');
+    chmodSync(site.paths.councilToken, 0o600);
+    expect(() => ensureCouncilToken(site.paths)).toThrow(/64 hexadecimal digits/);
+  });
+});
+
+describe('settlePorts', () => {
+  it('picks free ones, records them, and keeps them while they are free', async () => {
+    const { instance } = ensureInstance(site);
+    const picked = portsOf(await settlePorts(instance, site.paths, 'auto'));
+    expect(Object.keys(picked)).toHaveLength(5);
+    const recorded = loadInstance(site.paths.instanceFile);
+    expect(portsOf(recorded)).toEqual(picked);
+    expect(portsOf(await settlePorts(recorded, site.paths, 'auto'))).toEqual(picked);
+
+    const holder = createServer().listen(picked.router, '127.0.0.1');
+    await once(holder, 'listening');
+    await expect(settlePorts(recorded, site.paths, 'configured')).rejects.toMatchObject({
+      code: 'port_in_use',
+      message: expect.stringContaining(`(process ${process.pid})`),
+    });
+    const again = portsOf(await settlePorts(recorded, site.paths, 'auto'));
+    expect(again.router).not.toBe(picked.router);
+    holder.close();
+    await once(holder, 'close');
+
+    forgetPorts(site.paths);
+    expect(portsOf(loadInstance(site.paths.instanceFile)).router).toBe(8900);
+    expect(existsSync(site.paths.portsFile)).toBe(false);
+  });
+});
+
+describe('serviceSpecs', () => {
+  function specs(instance: Instance) {
+    return serviceSpecs({
+      instance,
+      paths: site.paths,
+      node: '/usr/bin/node',
+      bundles: { engine: '/e.mjs', router: '/r.mjs' },
+      natsServer: '/usr/bin/nats-server',
+      inherited: { PATH: '/bin', COUNCIL_API_KEY: 'mine' },
+      councilToken: 'token',
+    });
+  }
+
+  it('runs enabled services by absolute programs, each after what it needs', () => {
+    const { instance } = ensureInstance(site);
+    expect(specs(instance).map(({ name, command, requires }) => [name, command, requires])).toEqual(
+      [
+        ['nats', ['/usr/bin/nats-server', '--config', site.paths.natsConfig], []],
+        ['engine', ['/usr/bin/node', '/e.mjs'], ['nats']],
+        [
+          'router',
+          ['/usr/bin/node', '/r.mjs', '--router-config', site.paths.instanceFile],
+          ['nats', 'engine'],
+        ],
+      ],
+    );
+  });
+
+  it('requires nothing that is switched off', () => {
+    const { instance } = ensureInstance(site);
+    const { nats } = instance.services;
+    const without = {
+      ...instance,
+      services: { ...instance.services, ...(nats && { nats: { ...nats, enabled: false } }) },
+    };
+    expect(specs(without).map(({ name, requires }) => [name, requires])).toEqual([
+      ['engine', []],
+      ['router', ['engine']],
+    ]);
+  });
+
+  it('gives the token to the router alone, and only where the operator set none', () => {
+    const { instance } = ensureInstance(site);
+    const options = { ...specs(instance)[2] };
+    expect(options.env?.['COUNCIL_API_KEY']).toBe('mine');
+    const [nats, engine, router] = serviceSpecs({
+      instance,
+      paths: site.paths,
+      node: 'node',
+      bundles: { engine: 'e', router: 'r' },
+      natsServer: 'n',
+      inherited: {},
+      councilToken: 'token',
+    });
+    expect(router?.env['COUNCIL_API_KEY']).toBe('token');
+    expect([nats, engine].map((spec) => spec?.env['COUNCIL_API_KEY'])).toEqual([
+      undefined,
+      undefined,
+    ]);
+  });
+
+  it('reaches a listener on every address over loopback', () => {
+    const { instance } = ensureInstance(site);
+    const { router } = instance.services;
+    const open = {
+      ...instance,
+      services: { ...instance.services, ...(router && { router: { ...router, host: '0.0.0.0' } }) },
+    };
+    expect(specs(open)[2]?.url).toBe('http://127.0.0.1:8900');
+  });
+});

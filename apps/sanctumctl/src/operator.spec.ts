@@ -1,0 +1,210 @@
+import {
+  chmodSync,
+  cpSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { readEnvironment } from './env.js';
+import { EXIT } from './exit-codes.js';
+import { examine } from './commands/doctor.js';
+import { checkNode } from './doctor/machine.js';
+import { locateSite, type Site } from './instance/site.js';
+import { createProgram } from './program.js';
+import { Terminal } from './terminal/terminal.js';
+
+const ROOT = fileURLToPath(new URL('../../..', import.meta.url)).replace(/\/$/, '');
+
+let folder = '';
+let output: string[] = [];
+let codes: number[] = [];
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'sanctumctl-operator-'));
+  output = [];
+  codes = [];
+});
+afterEach(() => {
+  rmSync(folder, { recursive: true });
+});
+
+function site(): Site {
+  return locateSite({ ...readEnvironment(), checkout: ROOT, home: folder }, undefined);
+}
+
+/** One command in this process; what it printed. */
+async function run(...args: readonly string[]): Promise<string> {
+  output = [];
+  const program = createProgram({
+    terminal: new Terminal({ write: (text: string) => output.push(text) }),
+    site,
+    fail: (code) => codes.push(code),
+  });
+  await program.parseAsync(args, { from: 'user' });
+  return output.join('');
+}
+
+describe('certs', () => {
+  it('makes, lists, replaces and verifies', async () => {
+    expect(await run('certs', 'init')).toMatch(/^made {2}.*ca\.crt$/m);
+    expect(await run('certs', 'init')).not.toContain('made');
+    const before = readFileSync(site().paths.client('engine').cert, 'utf8');
+    expect(await run('certs', 'issue', 'engine', '--days', '2')).toContain(
+      'engine.crt, valid until',
+    );
+    expect(readFileSync(site().paths.client('engine').cert, 'utf8')).not.toBe(before);
+    await run('certs', 'issue', 'server', '--address', 'mini.lan');
+    const list = JSON.parse(await run('certs', 'list', '--json')) as { dnsNames: string[] }[];
+    expect(list[1]?.dnsNames).toContain('mini.lan');
+    expect(await run('certs', 'list')).toMatch(/client +engine +\S+ +1 /);
+    await run('certs', 'verify');
+    expect(codes).toEqual([]);
+  });
+
+  it('says which certificate is unusable, and fails', async () => {
+    await run('certs', 'init');
+    const { canary, drift } = {
+      canary: site().paths.client('canary'),
+      drift: site().paths.client('drift'),
+    };
+    cpSync(canary.key, drift.key);
+    expect(await run('certs', 'verify')).toMatch(
+      /✗ .*drift\.crt does not belong to its private key/,
+    );
+    expect(codes).toEqual([EXIT.failed]);
+  });
+
+  it('refuses a stranger', async () => {
+    await run('certs', 'init');
+    await expect(run('certs', 'issue', 'nobody')).rejects.toThrow(/server or one of .*guardian/);
+  });
+});
+
+describe('model', () => {
+  it('lists what can be served, and whether it is trusted', async () => {
+    await run('certs', 'init');
+    const rows = JSON.parse(await run('model', 'list', '--json')) as unknown;
+    expect(rows).toEqual([
+      { name: 'padawan', folder: join(ROOT, 'deploy/models/padawan'), served: true, signed: true },
+    ]);
+  });
+
+  it('goes from key to proof, and names what was changed', async () => {
+    const model = join(folder, 'small');
+    cpSync(join(ROOT, 'deploy/models/padawan'), model, { recursive: true });
+    const key = join(folder, 'mine');
+    await run('model', 'keygen', key);
+    expect(statSync(`${key}.key`).mode & 0o777).toBe(0o600);
+    await expect(run('model', 'keygen', key)).rejects.toThrow(/never overwritten/);
+    await run('model', 'manifest', model, '--key', `${key}.key`, '--model-version', '3');
+    await run('model', 'sign', `${model}.manifest.sha256`, '--key', `${key}.key`);
+    expect(readFileSync(`${model}.manifest.sha256`, 'utf8')).toContain('# sanctum-version: 3');
+    expect(await run('model', 'verify', model, '--pubkey', `${key}.pub`)).toMatch(/^✓ .* digest /);
+    const weights = join(model, 'model.safetensors');
+    const bytes = readFileSync(weights);
+    bytes[100_000] = (bytes[100_000] ?? 0) ^ 1;
+    writeFileSync(weights, bytes);
+    await expect(run('model', 'verify', model, '--pubkey', `${key}.pub`)).rejects.toThrow(
+      /model\.safetensors does not have the hash/,
+    );
+  });
+});
+
+describe('doctor', () => {
+  async function failures(): Promise<Readonly<Record<string, string>>> {
+    const findings = await examine(site(), true);
+    return Object.fromEntries(
+      findings
+        .filter(({ level, check }) => level === 'fail' && check !== 'build' && check !== 'ports')
+        .map(({ check, detail }) => [check, detail]),
+    );
+  }
+
+  it('finds nothing wrong with a prepared home', async () => {
+    await run('certs', 'init');
+    expect(await failures()).toEqual({});
+  });
+
+  it('says what is missing before the first start', async () => {
+    expect(await failures()).toEqual({ instance: expect.stringContaining('is missing') });
+  });
+
+  it('finds open keys, broken certificates and an untrusted model', async () => {
+    await run('certs', 'init');
+    const { paths } = site();
+    chmodSync(paths.ca.key, 0o644);
+    writeFileSync(paths.client('engine').cert, readFileSync(paths.client('canary').cert));
+    const key = join(folder, 'stranger');
+    await run('model', 'keygen', key);
+    const text = readFileSync(paths.instanceFile, 'utf8');
+    writeFileSync(
+      paths.instanceFile,
+      text.replace(/public_keys: .*/, `public_keys: [${JSON.stringify(`${key}.pub`)}]`),
+    );
+    expect(await failures()).toEqual({
+      permissions: expect.stringContaining('ca.key'),
+      certificates: expect.stringContaining('engine.crt'),
+      manifest: expect.stringContaining('was not made by any trusted key'),
+    });
+  });
+
+  it('shows the problem of an invalid instance.yaml with its line', async () => {
+    await run('certs', 'init');
+    const { instanceFile } = site().paths;
+    writeFileSync(
+      instanceFile,
+      readFileSync(instanceFile, 'utf8').replace('model_name', 'modelname'),
+    );
+    const found = await failures();
+    expect(found['instance']).toMatch(/line \d+: services\.engine\.modelname: unknown key/);
+  });
+
+  it('prints advice, JSON, and sets the exit code', async () => {
+    expect(await run('doctor', '--quick')).toMatch(/✗ instance .*\n.*→ Run `sanctumctl up`/);
+    const report = JSON.parse(await run('doctor', '--quick', '--json')) as { ok: boolean };
+    expect(report.ok).toBe(false);
+    expect(codes).toEqual([EXIT.failed, EXIT.failed]);
+  });
+
+  it.each([
+    ['v20.19.0', 'ok'],
+    ['v20.18.9', 'fail'],
+    ['v18.20.0', 'fail'],
+    ['v22.1.0', 'ok'],
+  ])('judges Node %s: %s', (version, level) => {
+    expect(checkNode(version).level).toBe(level);
+  });
+});
+
+describe('logs', () => {
+  it('shows the last lines of one service or of all', async () => {
+    await run('certs', 'init');
+    const { logs } = site().paths;
+    writeFileSync(join(logs, 'nats.log'), 'one\ntwo\n');
+    writeFileSync(join(logs, 'engine.log'), 'three\n');
+    expect(await run('logs', 'nats', '-n', '1')).toBe('two\n');
+    expect((await run('logs')).split('\n').sort()).toEqual([
+      '',
+      'engine | three',
+      'nats   | one',
+      'nats   | two',
+    ]);
+    await expect(run('logs', '../../etc/passwd')).rejects.toThrow(/there are: engine, nats/);
+  });
+});
+
+describe('the command line', () => {
+  it.each([
+    [['nonsense'], /unknown command/],
+    [['up', '--ports', 'some'], /expected auto or configured/],
+    [['logs', '-n', '-1'], /whole number/],
+    [['model', 'manifest', 'x', '--expires', 'soon'], /a date such as/],
+  ])('refuses %j', async (args, message) => {
+    await expect(run(...args)).rejects.toThrow(message);
+  });
+});

@@ -1,0 +1,212 @@
+import { once } from 'node:events';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { findProcess } from '@sanctum/supervision';
+import { waitUntil } from '@sanctum/testing';
+import type { StatusReport } from './commands/status.js';
+import { Checkout } from './testing/checkout.js';
+
+let checkout: Checkout;
+beforeAll(async () => {
+  checkout = await Checkout.make();
+});
+afterAll(async () => {
+  await checkout.remove();
+});
+afterEach(async () => {
+  checkout.refuse(undefined);
+  await checkout.run('down');
+});
+
+async function started(): Promise<void> {
+  const { code, stderr } = await checkout.run('up', '--detach', '--ports', 'auto');
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+}
+
+async function readStatus(): Promise<StatusReport> {
+  return JSON.parse((await checkout.run('status', '--json')).stdout) as StatusReport;
+}
+
+function alive(pids: readonly number[]): readonly number[] {
+  return pids.filter((pid) => findProcess(pid) !== undefined);
+}
+
+/** Never 0: that would signal this very process. */
+function known(pid: number | null | undefined): number {
+  if (typeof pid !== 'number' || pid <= 1) {
+    throw new Error('there is no such process');
+  }
+  return pid;
+}
+
+function allPids({ services, supervisor }: StatusReport): readonly number[] {
+  return [
+    ...services.flatMap(({ pids }) => pids),
+    ...(supervisor === null ? [] : [supervisor.pid]),
+  ];
+}
+
+describe('up --detach', () => {
+  it('starts everything in order, asks the canary, and down leaves nothing', async () => {
+    const up = await checkout.run('up', '--detach', '--ports', 'auto', '--yes');
+    expect(up).toMatchObject({ code: 0, stderr: '' });
+    const ticks = [...up.stdout.matchAll(/^✓ (\S+)/gm)].map(([, label]) => label);
+    expect(ticks).toEqual([
+      ...['home', 'ports', 'certificates', 'nats-server', 'model'],
+      ...['nats', 'engine', 'router', 'canary'],
+    ]);
+    expect(up.stdout).toMatch(/"What is 2\+2\? Respond with only the number\." → "4"/);
+
+    const report = await readStatus();
+    expect(report).toMatchObject({
+      home: checkout.home,
+      model: { id: 'padawan', digest: expect.stringMatching(/^[0-9a-f]{64}$/) },
+    });
+    expect(report.services.map(({ name, state, healthy }) => [name, state, healthy])).toEqual([
+      ['nats', 'ready', true],
+      ['engine', 'ready', true],
+      ['router', 'ready', true],
+    ]);
+    for (const { url, pid, pids } of report.services) {
+      expect(url).toMatch(/^(tls|https|http):\/\/127\.0\.0\.1:\d+$/);
+      expect(pids).toContain(pid);
+    }
+
+    const again = await checkout.run('up', '--detach', '--ports', 'auto');
+    expect(again.code).toBe(0);
+    expect(again.stdout).toContain('already running');
+    expect(again.stdout).toContain('→ "4"');
+    expect((await readStatus()).supervisor).toEqual(report.supervisor);
+
+    expect((await checkout.run('chat', 'What is 20 + 22?')).stdout).toBe('42\n');
+
+    const pids = allPids(report);
+    expect(alive(pids)).toEqual(pids);
+    expect(await checkout.run('down')).toMatchObject({ code: 0 });
+    expect(alive(pids)).toEqual([]);
+    expect((await checkout.run('status')).code).toBe(1);
+    expect((await checkout.run('down')).stdout).toContain('Nothing is running');
+  });
+
+  it('brings back a service that is killed', async () => {
+    await started();
+    const engine = async () => (await readStatus()).services.find(({ name }) => name === 'engine');
+    const before = await engine();
+    process.kill(known(before?.pid), 'SIGKILL');
+    const after = await waitUntil(
+      async () => {
+        const now = await engine();
+        return now?.healthy === true && now.pid !== before?.pid && now;
+      },
+      { what: 'the engine is back' },
+    );
+    expect(after.restarts).toBe(1);
+  });
+
+  it('says why a service does not start, and leaves nothing running', async () => {
+    await started();
+    await checkout.run('down');
+    checkout.refuse('model.safetensors does not have the listed hash');
+    const up = await checkout.run('up', '--detach', '--ports', 'auto');
+    expect(up.code).toBe(1);
+    expect(up.stderr).toContain('engine did not start: exited with code 1');
+    expect(up.stderr).toContain('model.safetensors does not have the listed hash');
+    const { services, supervisor } = await readStatus();
+    expect(supervisor).toBeNull();
+    expect(services.flatMap(({ pids }) => pids)).toEqual([]);
+  });
+});
+
+describe('after SIGKILL of the supervisor', () => {
+  async function killed(): Promise<StatusReport> {
+    await started();
+    const report = await readStatus();
+    const supervisor = known(report.supervisor?.pid);
+    process.kill(supervisor, 'SIGKILL');
+    await waitUntil(() => alive([supervisor]).length === 0, {
+      what: 'the supervisor is gone',
+    });
+    return report;
+  }
+
+  it('status shows the orphans, and down ends them', async () => {
+    const pids = (await killed()).services.flatMap((service) => service.pids);
+    expect((await readStatus()).services.map(({ state }) => state)).toEqual([
+      'orphaned',
+      'orphaned',
+      'orphaned',
+    ]);
+    expect(alive(pids)).toEqual(pids);
+    const down = await checkout.run('down');
+    expect(down.stdout).toMatch(/Ended router, .*\nEnded engine, .*\nEnded nats, /);
+    expect(alive(pids)).toEqual([]);
+  });
+
+  it('up ends them and starts anew', async () => {
+    const before = await killed();
+    const up = await checkout.run('up', '--detach', '--ports', 'auto');
+    expect(up).toMatchObject({ code: 0 });
+    expect(up.stdout).toContain('Ended nats, left by a supervisor that was killed');
+    expect(alive(before.services.flatMap(({ pids }) => pids))).toEqual([]);
+    expect((await readStatus()).services.every(({ healthy }) => healthy)).toBe(true);
+  });
+});
+
+describe('up in the foreground', () => {
+  it.each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)(
+    'ends with %s and leaves nothing',
+    async (signal) => {
+      const up = await checkout.start('up', '--ports', 'auto');
+      await up.line((line) => line.includes('Ctrl-C stops everything'));
+      const report = await readStatus();
+      expect(report.supervisor?.pid).toBe(up.pid);
+      up.signal(signal);
+      expect(await up.exited).toEqual({ code: 0, signal: null });
+      expect(alive(allPids(report))).toEqual([]);
+    },
+  );
+
+  it('ends when somebody runs down', async () => {
+    const up = await checkout.start('up', '--ports', 'auto');
+    await up.line((line) => line.includes('Ctrl-C stops everything'));
+    expect((await checkout.run('down')).code).toBe(0);
+    expect(await up.exited).toEqual({ code: 0, signal: null });
+  });
+
+  it('can be cut short while it starts', async () => {
+    const up = await checkout.start('up', '--ports', 'auto');
+    await up.line((line) => line.startsWith('✓ nats '));
+    up.signal('SIGINT');
+    await up.exited;
+    expect((await readStatus()).services.flatMap(({ pids }) => pids)).toEqual([]);
+  });
+});
+
+describe('ports', () => {
+  let holder: Server;
+  beforeEach(async () => {
+    holder = createServer().listen(0, '127.0.0.1');
+    await once(holder, 'listening');
+  });
+  afterEach(async () => {
+    holder.close();
+    await once(holder, 'close');
+  });
+
+  it('in use name the process that holds them', async () => {
+    await started();
+    const { port } = holder.address() as AddressInfo;
+    const text = readFileSync(join(checkout.home, 'instance.yaml'), 'utf8');
+    const other = join(checkout.root, 'other');
+    mkdirSync(other);
+    writeFileSync(join(other, 'instance.yaml'), text.replace('port: 8900', `port: ${port}`));
+    const up = await checkout.run('up', '--detach', '--home', other);
+    expect(up.code).toBe(1);
+    expect(up.stderr).toContain(`Port ${port} (services.router.port) is in use by`);
+    expect(up.stderr).toContain(`(process ${process.pid})`);
+    expect(up.stderr).toContain('--ports auto');
+  });
+});
