@@ -1,4 +1,3 @@
-import type { AttemptOutcome, OutcomeClass, RouteRule } from '@sanctum/routing';
 import type { Metrics } from '@sanctum/service-kit';
 import type { Counter, Histogram } from 'prom-client';
 
@@ -58,19 +57,6 @@ export class RouterMetrics {
       help: 'Proxied requests under way.',
       read: inFlight,
     });
-  }
-
-  decided(rule: RouteRule, backend: string): void {
-    this.decisions.inc({ rule, backend });
-  }
-
-  attemptEnded(
-    backend: string,
-    outcome: AttemptOutcome['kind'],
-    end: { outcomeClass: OutcomeClass; seconds: number },
-  ): void {
-    this.backendRequests.inc({ backend, outcome, class: end.outcomeClass });
-    this.backendDuration.observe({ backend }, end.seconds);
   }
 }
 

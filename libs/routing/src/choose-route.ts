@@ -126,13 +126,13 @@ export const INTENT_TEXT_CHARS_MAX = 65_536;
 
 function consider(
   choice: Choice,
-  candidate: { rule: RouteRule; backend: string; by: string },
+  { rule, backend, by }: { rule: RouteRule; backend: string; by: string },
 ): boolean {
-  const { available, reason } = choice.availabilityOf(candidate.backend);
+  const { available, reason = 'unavailable' } = choice.availabilityOf(backend);
   choice.steps.push(
     available
-      ? { ...candidate, outcome: 'matched' }
-      : { ...candidate, outcome: 'unavailable', reason: reason ?? 'unavailable' },
+      ? { rule, outcome: 'matched', backend, by }
+      : { rule, outcome: 'unavailable', backend, by, reason },
   );
   return available;
 }

@@ -17,7 +17,14 @@ export {
 } from './choose-route.js';
 export { explainRoute } from './explain-route.js';
 export { lastUserText, readRequestFields, type RequestFields } from './request-fields.js';
-export { findModelField, spliceModel, type ByteRange, type ModelField } from './splice-model.js';
+export {
+  findModelField,
+  prepareModel,
+  spliceModel,
+  type ByteRange,
+  type ModelField,
+  type ModelSplice,
+} from './splice-model.js';
 export {
   afterAttempt,
   ATTEMPT_MS_MIN,

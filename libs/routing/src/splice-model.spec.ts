@@ -1,11 +1,11 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { findModelField, spliceModel } from './splice-model.js';
+import { findModelField, prepareModel, spliceModel } from './splice-model.js';
 
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
 const text = (body: Uint8Array): string => new TextDecoder().decode(body);
 const splice = (body: string, model: string): string =>
-  text(spliceModel(bytes(body), findModelField(bytes(body)), model));
+  text(spliceModel(bytes(body), findModelField(bytes(body)), prepareModel(model)));
 
 describe('spliceModel', () => {
   it.each([
@@ -29,7 +29,7 @@ describe('spliceModel', () => {
 
   it('returns the same bytes when the name is the same', () => {
     const body = bytes('{"model":"a"}');
-    expect(spliceModel(body, findModelField(body), 'a')).toBe(body);
+    expect(spliceModel(body, findModelField(body), prepareModel('a'))).toBe(body);
   });
 
   it('escapes the new name', () => {
@@ -47,7 +47,7 @@ describe('spliceModel', () => {
         const [first, ...more] = Object.entries(rest);
         const object = Object.fromEntries([...(first ? [first] : []), ['model', old], ...more]);
         const body = bytes(JSON.stringify(object, undefined, space));
-        const spliced = spliceModel(body, findModelField(body), model);
+        const spliced = spliceModel(body, findModelField(body), prepareModel(model));
         expect(JSON.parse(text(spliced))).toEqual({ ...object, model });
         expect(withoutValues(spliced)).toBe(withoutValues(body));
       }),
@@ -69,7 +69,7 @@ describe('spliceModel', () => {
   it('finds a value behind ten megabytes of prompt', () => {
     const prompt = 'x"\\'.repeat(3_000_000);
     const body = bytes(JSON.stringify({ prompt, model: 'a' }));
-    const spliced = spliceModel(body, findModelField(body), 'longer-name');
+    const spliced = spliceModel(body, findModelField(body), prepareModel('longer-name'));
     expect(spliced.length).toBe(body.length + 10);
     expect(text(spliced.subarray(-22))).toBe('"model":"longer-name"}');
   });

@@ -49,14 +49,25 @@ export function findModelField(body: Uint8Array): ModelField {
   return { values, bodyStart, isEmptyObject };
 }
 
+/** A model name ready to be spliced into any number of bodies. */
+export interface ModelSplice {
+  readonly name: string;
+  /** The name as a JSON string. */
+  readonly value: Uint8Array;
+}
+
+export function prepareModel(name: string): ModelSplice {
+  return { name, value: encoder.encode(JSON.stringify(name)) };
+}
+
 /**
- * The same bytes with every top-level `model` value replaced by `model`, or with one inserted where
- * there was none. Returns `body` itself when nothing changes.
+ * The same bytes with every top-level `model` value replaced, or with one inserted where there was
+ * none. Returns `body` itself when nothing changes.
  */
-export function spliceModel(body: Uint8Array, field: ModelField, model: string): Uint8Array {
-  const value = encoder.encode(JSON.stringify(model));
+export function spliceModel(body: Uint8Array, field: ModelField, model: ModelSplice): Uint8Array {
+  const { value } = model;
   if (field.values.length === 0) {
-    const text = `"model":${JSON.stringify(model)}${field.isEmptyObject ? '' : ','}`;
+    const text = `"model":${JSON.stringify(model.name)}${field.isEmptyObject ? '' : ','}`;
     const at = { start: field.bodyStart, end: field.bodyStart };
     return replaceRanges(body, [at], encoder.encode(text));
   }

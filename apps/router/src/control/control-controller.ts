@@ -75,7 +75,7 @@ export class ControlController {
     const backend = decision.kind === 'routed' ? backends.get(decision.backend) : undefined;
     const upstreams = backend?.upstreams.map(({ url, defaultModel }) => ({
       url,
-      model: defaultModel ?? decision.model ?? null,
+      model: defaultModel?.name ?? decision.model ?? null,
     }));
     return { decision, explanation, upstreams: upstreams ?? [] };
   }

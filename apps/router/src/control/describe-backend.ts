@@ -19,7 +19,7 @@ export function describeBackend(
       url: upstream.url,
       transport: upstream.transport,
       has_key: upstream.authorization !== undefined,
-      default_model: upstream.defaultModel ?? null,
+      default_model: upstream.defaultModel?.name ?? null,
       connect_s: upstream.timeouts.connectMs / 1_000,
       first_byte_s: upstream.timeouts.firstByteMs / 1_000,
       idle_s: upstream.timeouts.idleMs / 1_000,

@@ -12,7 +12,7 @@ export function listModels(
   const owners = new Map<string, string>();
   for (const { name, models, upstreams } of backends) {
     const upstreamIds = states.find((state) => state.name === name)?.models ?? [];
-    const defaults = upstreams.flatMap(({ defaultModel }) => defaultModel ?? []);
+    const defaults = upstreams.flatMap(({ defaultModel }) => defaultModel?.name ?? []);
     for (const id of [name, ...models, ...defaults, ...upstreamIds]) {
       if (!owners.has(id) && !/[*?]/.test(id)) owners.set(id, name);
     }

@@ -2,7 +2,6 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { SanctumError } from '@sanctum/errors';
 import {
   afterAttempt,
-  classifyOutcome,
   firstByteWaitMs,
   movesOn,
   startFailover,
@@ -18,6 +17,7 @@ import { FailoverTrail } from './failover-trail.js';
 import { bodyFor, isInterpreted, planRequest, type PlannedRequest } from './plan-request.js';
 import type { ProxyContext } from './proxy-context.js';
 import { Relay } from './relay.js';
+import { RequestAccount } from './request-account.js';
 import { RequestBody } from './request-body.js';
 import { forwardedHeaders } from './request-head.js';
 
@@ -41,8 +41,7 @@ export class Exchange implements AttemptOwner {
   #state: FailoverState = { kind: 'returned', urlIndex: 0 };
   #attempt: Attempt | undefined;
   #trail: FailoverTrail | undefined;
-  #readMs = 0;
-  #upstreamMs = 0;
+  readonly #account = new RequestAccount();
   #answered = false;
 
   constructor(context: ProxyContext, start: ExchangeStart) {
@@ -74,7 +73,7 @@ export class Exchange implements AttemptOwner {
     this.#trail?.won(attempt.upstream);
     const headers = answerHeaders(head.headers, this.#provenance(attempt.upstream.urlIndex));
     response.writeHead(head.status, headers);
-    this.#observeFirstContent(attempt.upstream.backend);
+    this.#account.contentSent();
     const type = head.headers['content-type'];
     return new Relay(response, {
       events: typeof type === 'string' && type.toLowerCase().startsWith('text/event-stream'),
@@ -95,11 +94,7 @@ export class Exchange implements AttemptOwner {
     const { upstream } = attempt;
     if (plan === undefined) return;
     const outcome = this.#judged(end, upstream.backend);
-    this.#upstreamMs += end.waitedMs;
-    this.#context.metrics.attemptEnded(upstream.backend, outcome.kind, {
-      outcomeClass: classifyOutcome(outcome),
-      seconds: end.waitedMs / 1_000,
-    });
+    this.#account.attemptEnded(outcome, end.waitedMs);
     this.#state = afterAttempt(plan.backend.policy, this.#state, {
       outcome,
       nowMs: performance.now(),
@@ -126,13 +121,13 @@ export class Exchange implements AttemptOwner {
   }
 
   #onBody(body: Buffer): void {
-    this.#readMs = performance.now();
+    this.#account.read();
     try {
       const plan = planRequest(this.#context, this.#start.request, { path: this.#path, body });
       this.#body = body;
       this.#plan = plan;
-      this.#context.metrics.decided(plan.rule, plan.backend.name);
-      this.#state = startFailover(plan.backend.policy, this.#readMs);
+      this.#account.decided(plan.rule, plan.backend.name);
+      this.#state = startFailover(plan.backend.policy, this.#account.readMs);
       if (this.#state.kind === 'trying') this.#tryNext(plan, this.#state);
     } catch (error) {
       this.#refuse(error);
@@ -184,11 +179,11 @@ export class Exchange implements AttemptOwner {
     const backend = this.#plan?.backend.name ?? '';
     const { status } = answer;
     this.#answered = true;
-    this.#observeFirstContent(backend);
     const headers = answerHeaders(answer.headers, this.#provenance(urlIndex));
     if (status < 400) {
       response.writeHead(status, headers);
       response.end(answer.body);
+      this.#account.contentSent();
       return;
     }
     const isPlain = !answer.isPartial && answer.headers['content-encoding'] === undefined;
@@ -224,23 +219,16 @@ export class Exchange implements AttemptOwner {
     const { response } = this.#start;
     if (!response.writableFinished) this.#attempt?.cancel();
     this.#context.admission.leave(this.#requestBody.reservedBytes);
-    const { metrics } = this.#context;
-    const status = this.#answered ? `${Math.floor(response.statusCode / 100)}xx` : 'cancelled';
-    metrics.requests.inc({ route: routeLabel(this.#path), status });
-    if (this.#readMs > 0 && response.writableFinished) {
-      const spentMs = performance.now() - this.#readMs - this.#upstreamMs;
-      metrics.overhead.observe(Math.max(0, spentMs) / 1_000);
-    }
-  }
-
-  #observeFirstContent(backend: string): void {
-    const seconds = (performance.now() - this.#readMs) / 1_000;
-    this.#context.metrics.firstContent.observe({ backend }, seconds);
+    this.#account.settle(this.#context.metrics, {
+      route: routeLabel(this.#path),
+      status: this.#answered ? `${Math.floor(response.statusCode / 100)}xx` : 'cancelled',
+      wasFinished: response.writableFinished,
+    });
   }
 
   #trailOf(plan: PlannedRequest): FailoverTrail {
     const { requestId } = this.#start;
-    const request = { requestId, startedMs: this.#readMs };
+    const request = { requestId, startedMs: this.#account.readMs };
     this.#trail ??= new FailoverTrail(this.#context, plan.backend, request);
     return this.#trail;
   }

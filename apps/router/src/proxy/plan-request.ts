@@ -8,7 +8,7 @@ import {
   lastUserText,
   readRequestFields,
   spliceModel,
-  type ModelField,
+  type ModelSplice,
   type RouteRule,
 } from '@sanctum/routing';
 import type { Backend } from '../upstream/upstream.js';
@@ -20,8 +20,8 @@ export interface PlannedRequest {
   readonly rule: RouteRule;
   readonly unknownModel: boolean;
   readonly stream: boolean;
-  /** Undefined when the body is not a JSON object. */
-  readonly modelField: ModelField | undefined;
+  /** The body is a JSON object, so it may have a `model`. */
+  readonly hasModel: boolean;
 }
 
 /** Paths whose bodies and streams the router understands. */
@@ -62,19 +62,19 @@ export function planRequest(
     rule: decision.rule,
     unknownModel: decision.unknownModel,
     stream: fields?.stream ?? false,
-    modelField: parsed === undefined ? undefined : findModelField(body),
+    hasModel: parsed !== undefined,
   };
 }
 
-/** The body an upstream gets: with its model spliced in where it has one. */
+/** The body an upstream gets: with its own model spliced in where it has one. */
 export function bodyFor(
   body: Buffer,
-  { modelField }: PlannedRequest,
-  defaultModel: string | undefined,
+  { hasModel }: PlannedRequest,
+  model: ModelSplice | undefined,
 ): Uint8Array | null {
   if (body.length === 0) return null;
-  if (modelField === undefined || defaultModel === undefined) return body;
-  return spliceModel(body, modelField, defaultModel);
+  if (!hasModel || model === undefined) return body;
+  return spliceModel(body, findModelField(body), model);
 }
 
 function isJson(request: IncomingMessage, path: string, body: Buffer): boolean {

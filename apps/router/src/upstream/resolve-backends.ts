@@ -1,7 +1,7 @@
 import { isIP } from 'node:net';
 import type { BackendSection, HomePaths, RouterSection, UpstreamSection } from '@sanctum/catalog';
 import { SanctumError } from '@sanctum/errors';
-import type { AttemptTimeouts } from '@sanctum/routing';
+import { prepareModel, type AttemptTimeouts } from '@sanctum/routing';
 import { Pool } from 'undici';
 import type { RouterLimits } from '../limits.js';
 import { resolveUpstreamTls, type UpstreamTls } from './upstream-tls.js';
@@ -96,6 +96,7 @@ async function resolveUpstream(
   const keyName = entry.api_key_env === undefined ? section.api_key_env : entry.api_key_env;
   const authorization = readKey(keyName ?? undefined, { place, options });
   const timeouts = timeoutsOf(declaration);
+  const defaultModel = entry.default_model ?? section.default_model;
   return {
     backend: place.name,
     urlIndex: place.urlIndex,
@@ -104,7 +105,7 @@ async function resolveUpstream(
     pool: openPool(url, { tls, timeouts, limits: options.limits }),
     transport: transportOf(url, tls, authorization),
     authorization,
-    defaultModel: entry.default_model ?? section.default_model,
+    defaultModel: defaultModel === undefined ? undefined : prepareModel(defaultModel),
     timeouts,
   };
 }

@@ -1,4 +1,4 @@
-import type { AttemptTimeouts, FailoverPolicy } from '@sanctum/routing';
+import type { AttemptTimeouts, FailoverPolicy, ModelSplice } from '@sanctum/routing';
 import type { Pool } from 'undici';
 
 /** How the router presents itself to an upstream. */
@@ -18,7 +18,7 @@ export interface Upstream {
   /** `Bearer …`, or undefined. */
   readonly authorization: string | undefined;
   /** Replaces `model` in the body. */
-  readonly defaultModel: string | undefined;
+  readonly defaultModel: ModelSplice | undefined;
   readonly timeouts: AttemptTimeouts;
 }
 
