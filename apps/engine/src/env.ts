@@ -16,3 +16,10 @@ export function readEnvironment(): Environment {
     isa: SANCTUM_ISA === '' ? undefined : SANCTUM_ISA,
   };
 }
+
+/** What a child may inherit: everything but the settings of this process. */
+export function inheritedEnvironment(): Record<string, string | undefined> {
+  return Object.fromEntries(
+    Object.entries(process.env).filter(([name]) => !name.startsWith('SANCTUM_')),
+  );
+}

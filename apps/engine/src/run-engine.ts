@@ -1,10 +1,10 @@
 import { SanctumError } from '@sanctum/errors';
 import { DEFAULT_SCHEDULER_LIMITS } from '@sanctum/generation';
-import { identityUri } from '@sanctum/identity';
 import { openVerified, type VerifiedModel } from '@sanctum/manifest';
 import {
   bootstrapService,
   createLogger,
+  HTTP_LIMITS,
   type RunningService,
   type ServiceContext,
 } from '@sanctum/service-kit';
@@ -48,7 +48,7 @@ export async function runEngine(
       module: EngineModule.with({
         host,
         model,
-        identity: identityUri({ instance: settings.instance, name: 'engine', generation: 1 }),
+        identity: settings.identity,
         completionTokensMax: settings.limits.completionTokensMax,
       }),
       listeners,
@@ -58,6 +58,7 @@ export async function runEngine(
       http: {
         bodyBytesMax: settings.limits.bodyBytesMax,
         requestTimeoutMs: settings.limits.requestReadMs,
+        headersTimeoutMs: Math.min(HTTP_LIMITS.headersTimeoutMs, settings.limits.requestReadMs),
       },
       health: async () => ({
         healthy: await host.isAlive(),
@@ -150,7 +151,7 @@ function healthDetails(host: WorkerHost, model: ServedModel): Record<string, unk
   const { library, contextLength } = host.info ?? {};
   return {
     model: { id: model.id, digest: model.digest, contextLength },
-    worker: { state: host.state, restarts: host.restarts },
+    worker: { state: host.state, pid: host.pid, restarts: host.restarts },
     library,
   };
 }

@@ -1,9 +1,10 @@
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import {
   homePaths,
   loadInstance,
   modelTrustFiles,
+  parseInstance,
   type EngineSection,
   type HomePaths,
   type Instance,
@@ -11,7 +12,7 @@ import {
 } from '@sanctum/catalog';
 import { SanctumError } from '@sanctum/errors';
 import type { SchedulerLimits } from '@sanctum/generation';
-import type { TlsPaths } from '@sanctum/identity';
+import { describeCertificate, identityUri, type TlsPaths } from '@sanctum/identity';
 import type { Environment } from '../env.js';
 import type { KernelOptions } from '../protocol.js';
 import type { EngineFlags } from './flags.js';
@@ -28,6 +29,8 @@ export interface EngineSettings {
   readonly kernels: KernelOptions;
   readonly limits: EngineLimits;
   readonly bus: BusSettings | undefined;
+  /** Who answers: the URI of the engine's own certificate, generation 1 without one. */
+  readonly identity: string;
 }
 
 export interface ModelSettings {
@@ -68,16 +71,25 @@ export interface BusSettings {
 }
 
 const MEGABYTE = 1024 * 1024;
-const DEFAULTS = { port: 1337, tlsPort: 1338, bodyMb: 4, requestReadS: 60, drainS: 10 } as const;
+const DEFAULTS = { bodyMb: 4, requestReadS: 60, drainS: 10 } as const;
 const LOOPBACK_NAMES = new Set(['127.0.0.1', '::1', 'localhost', '0.0.0.0', '::']);
+
+/** The places settings come from. Flags win over the section. */
+interface Sources {
+  readonly flags: EngineFlags;
+  readonly environment: Environment;
+  readonly home: HomePaths | undefined;
+  readonly instance: Instance | undefined;
+  /** `services.engine`; with `--model` alone, its defaults. */
+  readonly section: EngineSection;
+}
 
 /** Throws `config_invalid` and `unsupported`, before anything is opened. */
 export function resolveSettings(flags: EngineFlags, environment: Environment): EngineSettings {
-  refuseLaterFeatures(flags);
-  const { home, instance } = readHome(flags, environment);
-  const section = instance?.services.engine;
-  const plain = plainListener(flags, section);
-  const tls = tlsListener(flags, section, home);
+  const sources = readSources(flags, environment);
+  refuseLaterFeatures(sources);
+  const plain = plainListener(sources);
+  const tls = tlsListener(sources);
   if (plain === undefined && tls === undefined) {
     throw new SanctumError(
       'config_invalid',
@@ -86,82 +98,75 @@ export function resolveSettings(flags: EngineFlags, environment: Environment): E
     );
   }
   return {
-    instance: instance?.instance.name ?? 'local',
-    home,
-    model: modelSettings(flags, section),
+    instance: sources.instance?.instance.name ?? STANDALONE,
+    home: sources.home,
+    model: modelSettings(sources),
     plain,
     tls,
-    auth: authSettings(flags, section, { home, environment }),
-    kernels: kernelOptions(flags, section, environment),
-    limits: engineLimits(section),
-    bus: busSettings(instance, home),
+    auth: authSettings(sources),
+    kernels: { ...kernelOptions(sources), ...memoryLimits(sources) },
+    limits: engineLimits(sources.section),
+    bus: busSettings(sources),
+    identity: ownIdentity(sources),
   };
 }
 
 /** With `--model` and no SANCTUM_HOME the engine stands alone: no home is looked for. */
-function readHome(
-  flags: EngineFlags,
-  environment: Environment,
-): { home: HomePaths | undefined; instance: Instance | undefined } {
+function readSources(flags: EngineFlags, environment: Environment): Sources {
   const folder = environment.home ?? (flags.model === undefined ? '.sanctum' : undefined);
-  if (folder === undefined) return { home: undefined, instance: undefined };
-  const home = homePaths(folder);
-  const optional = flags.model !== undefined && !existsSync(home.instanceFile);
-  return { home, instance: optional ? undefined : loadInstance(home.instanceFile) };
+  const home = folder === undefined ? undefined : homePaths(folder);
+  const wanted = home !== undefined && (flags.model === undefined || existsSync(home.instanceFile));
+  const instance = wanted ? loadInstance(home.instanceFile) : undefined;
+  const section = instance?.services.engine ?? standaloneSection(flags);
+  return { flags, environment, home, instance, section };
 }
 
-function modelSettings(flags: EngineFlags, section: EngineSection | undefined): ModelSettings {
-  const dir = flags.model === undefined ? section?.model : path.resolve(flags.model);
-  if (dir === undefined) {
-    throw new SanctumError(
-      'config_invalid',
-      'No model is named: give --model, or services.engine.model in instance.yaml.',
-      { param: '--model' },
-    );
-  }
+const STANDALONE = 'local';
+
+function standaloneSection({ model }: EngineFlags): EngineSection {
+  const named = model === undefined ? {} : { engine: { model: path.resolve(model) } };
+  const file = JSON.stringify({ instance: { name: STANDALONE }, services: named });
+  const section = parseInstance(file, path.resolve('instance.yaml')).services.engine;
+  if (section !== undefined) return section;
+  throw new SanctumError(
+    'config_invalid',
+    'No model is named: give --model, or services.engine.model in instance.yaml.',
+    { param: '--model' },
+  );
+}
+
+function modelSettings({ flags, section }: Sources): ModelSettings {
+  const dir = flags.model === undefined ? section.model : path.resolve(flags.model);
   // A manifest belongs to its model: that of instance.yaml says nothing about another --model.
-  const own = flags.model === undefined || dir === section?.model ? section : undefined;
-  const file = flags.manifest ?? own?.manifest.file;
-  const signature = flags.manifestSig ?? own?.manifest.signature;
+  const own = dir === section.model ? section.manifest : undefined;
+  const manifest = {
+    ...present({
+      file: flags.manifest ?? own?.file,
+      signature: flags.manifestSig ?? own?.signature,
+    }),
+    public_keys: [...(flags.manifestPubkey ?? section.manifest.public_keys)],
+    require_header: section.manifest.require_header,
+  };
   return {
     dir,
-    name: flags.modelName ?? own?.model_name,
-    requireHeader: section?.manifest.require_header ?? false,
-    trust: modelTrustFiles({
-      model: dir,
-      manifest: {
-        ...(file === undefined ? {} : { file }),
-        ...(signature === undefined ? {} : { signature }),
-        public_keys: [...(flags.manifestPubkey ?? section?.manifest.public_keys ?? [])],
-        require_header: false,
-      },
-    }),
+    name: flags.modelName ?? (own === undefined ? undefined : section.model_name),
+    requireHeader: manifest.require_header,
+    trust: modelTrustFiles({ model: dir, manifest }),
   };
 }
 
-function plainListener(
-  flags: EngineFlags,
-  section: EngineSection | undefined,
-): ListenerSettings | undefined {
-  const configured = section?.listeners.plain;
-  if (!flags.plain || configured?.enabled === false) return undefined;
-  return {
-    hosts: withLoopback(flags.host ?? configured?.hosts ?? ['127.0.0.1']),
-    port: flags.port ?? configured?.port ?? DEFAULTS.port,
-  };
+function plainListener({ flags, section }: Sources): ListenerSettings | undefined {
+  const { enabled, hosts, port } = section.listeners.plain;
+  if (!flags.plain || !enabled) return undefined;
+  return { hosts: withLoopback(flags.host ?? hosts), port: flags.port ?? port };
 }
 
-function tlsListener(
-  flags: EngineFlags,
-  section: EngineSection | undefined,
-  home: HomePaths | undefined,
-): TlsListenerSettings | undefined {
-  const configured = section?.listeners.tls;
-  const ca = configured?.ca ?? home?.ca.cert;
-  const cert = configured?.cert ?? home?.server.cert;
-  const key = configured?.key ?? home?.server.key;
+/** On when certificates are named or asked for, or were found where the home keeps them. */
+function tlsListener({ flags, section, home }: Sources): TlsListenerSettings | undefined {
+  const { hosts, port, ...named } = section.listeners.tls;
+  const found = home === undefined ? {} : { ca: home.ca.cert, ...home.server };
+  const { ca, cert, key } = { ...found, ...named };
   const asked = flags.tlsPort !== undefined || flags.tlsHost !== undefined;
-  const named = asked || configured?.cert !== undefined || configured?.key !== undefined;
   if (ca === undefined || cert === undefined || key === undefined) {
     if (!asked) return undefined;
     throw new SanctumError(
@@ -170,10 +175,10 @@ function tlsListener(
       { param: '--tls-port' },
     );
   }
-  if (!named && !existsSync(cert)) return undefined;
+  if (!asked && named.cert === undefined && !existsSync(cert)) return undefined;
   return {
-    hosts: withLoopback(flags.tlsHost ?? configured?.hosts ?? ['127.0.0.1']),
-    port: flags.tlsPort ?? configured?.port ?? DEFAULTS.tlsPort,
+    hosts: withLoopback(flags.tlsHost ?? hosts),
+    port: flags.tlsPort ?? port,
     files: { ca, cert, key },
   };
 }
@@ -183,73 +188,53 @@ function withLoopback(hosts: readonly string[]): readonly string[] {
   return hosts.some((host) => LOOPBACK_NAMES.has(host)) ? hosts : ['127.0.0.1', ...hosts];
 }
 
-function authSettings(
-  flags: EngineFlags,
-  section: EngineSection | undefined,
-  { home, environment }: { home: HomePaths | undefined; environment: Environment },
-): AuthSettings {
-  const named = flags.authTokenFile ?? section?.auth_token_file;
-  const found = home?.councilToken;
-  const path = named ?? found;
+function authSettings({ flags, section, home, environment }: Sources): AuthSettings {
+  const named = flags.authTokenFile ?? section.auth_token_file;
+  const file = named ?? home?.councilToken;
   return {
     disabled: environment.authDisabled,
-    tokenFile: path === undefined ? undefined : { path, named: named !== undefined },
+    tokenFile: file === undefined ? undefined : { path: file, named: named !== undefined },
   };
 }
 
-function kernelOptions(
-  flags: EngineFlags,
-  section: EngineSection | undefined,
-  { isa }: Environment,
-): KernelOptions {
-  const library = flags.library ?? section?.library;
-  const threads = flags.threads ?? section?.threads;
-  const keyValues = keyValuesOf(flags.kvValues) ?? section?.kv_values;
-  const limits = section?.limits;
+function kernelOptions({ flags, section, environment }: Sources): KernelOptions {
+  const asked = flags.kvValues;
   return {
-    mode: flags.computeMode ?? section?.compute_mode ?? 'exact',
-    ...(library === undefined ? {} : { library }),
-    ...(threads === undefined ? {} : { threads }),
-    ...(isa === undefined ? {} : { isa }),
-    ...(keyValues === undefined ? {} : { keyValues }),
-    ...bytes('cacheLimitBytes', flags.metalCacheLimitMb ?? limits?.metal_cache_limit_mb),
-    ...bytes('memoryLimitBytes', flags.metalMemoryLimitMb ?? limits?.metal_memory_limit_mb),
-    ...bytes('wiredLimitBytes', flags.metalWiredLimitMb ?? limits?.metal_wired_limit_mb),
+    mode: flags.computeMode ?? section.compute_mode ?? 'exact',
+    ...present({
+      library: flags.library ?? section.library,
+      threads: flags.threads ?? section.threads,
+      isa: environment.isa,
+      keyValues: asked === 'f32' || asked === 'f16' ? asked : section.kv_values,
+    }),
   };
 }
 
-function bytes<Name extends string>(
-  name: Name,
-  megabytes: number | undefined,
-): Partial<Record<Name, number>> {
-  const field: Partial<Record<Name, number>> = {};
-  if (megabytes !== undefined) field[name] = megabytes * MEGABYTE;
-  return field;
+function memoryLimits({ flags, section }: Sources): Partial<KernelOptions> {
+  const { limits } = section;
+  return present({
+    cacheLimitBytes: bytes(flags.metalCacheLimitMb ?? limits.metal_cache_limit_mb),
+    memoryLimitBytes: bytes(flags.metalMemoryLimitMb ?? limits.metal_memory_limit_mb),
+    wiredLimitBytes: bytes(flags.metalWiredLimitMb ?? limits.metal_wired_limit_mb),
+  });
 }
 
-function engineLimits(section: EngineSection | undefined): EngineLimits {
-  const limits = section?.limits;
-  const scheduler = {
-    queuedMax: limits?.queue,
-    runningMax: limits?.sequences,
-    stepTokensMax: limits?.batch_tokens,
-    contextTokensMax: limits?.context_tokens,
-  };
+function engineLimits({ limits }: EngineSection): EngineLimits {
   return {
-    scheduler: Object.fromEntries(
-      Object.entries(scheduler).filter(([, value]) => value !== undefined),
-    ),
-    completionTokensMax: limits?.completion_tokens,
-    bodyBytesMax: (limits?.body_mb ?? DEFAULTS.bodyMb) * MEGABYTE,
-    requestReadMs: (limits?.request_read_s ?? DEFAULTS.requestReadS) * 1000,
-    drainMs: (limits?.drain_s ?? DEFAULTS.drainS) * 1000,
+    scheduler: present({
+      queuedMax: limits.queue,
+      runningMax: limits.sequences,
+      stepTokensMax: limits.batch_tokens,
+      contextTokensMax: limits.context_tokens,
+    }),
+    completionTokensMax: limits.completion_tokens,
+    bodyBytesMax: (limits.body_mb ?? DEFAULTS.bodyMb) * MEGABYTE,
+    requestReadMs: (limits.request_read_s ?? DEFAULTS.requestReadS) * 1000,
+    drainMs: (limits.drain_s ?? DEFAULTS.drainS) * 1000,
   };
 }
 
-function busSettings(
-  instance: Instance | undefined,
-  home: HomePaths | undefined,
-): BusSettings | undefined {
+function busSettings({ instance, home }: Sources): BusSettings | undefined {
   const nats = instance?.services.nats;
   if (nats?.enabled !== true || home === undefined) return undefined;
   const own = home.client('engine');
@@ -262,12 +247,30 @@ function busSettings(
   };
 }
 
-function keyValuesOf(flag: EngineFlags['kvValues']): 'f32' | 'f16' | undefined {
-  return flag === 'f32' || flag === 'f16' ? flag : undefined;
+function ownIdentity({ instance, home }: Sources): string {
+  const cert = home?.client('engine').cert;
+  const issued =
+    cert !== undefined && existsSync(cert)
+      ? describeCertificate(readFileSync(cert, 'utf8'), cert).identity
+      : undefined;
+  const name = instance?.instance.name ?? STANDALONE;
+  return identityUri(issued ?? { instance: name, name: 'engine', generation: 1 });
 }
 
-function refuseLaterFeatures(flags: EngineFlags): void {
-  if (flags.adapterPath !== undefined) {
+function bytes(megabytes: number | undefined): number | undefined {
+  return megabytes === undefined ? undefined : megabytes * MEGABYTE;
+}
+
+type Present<T> = { [Key in keyof T]?: Exclude<T[Key], undefined> };
+
+/** The fields that have a value: an optional field is left out, never undefined. */
+function present<T extends object>(fields: T): Present<T> {
+  const entries = Object.entries(fields).filter(([, value]) => value !== undefined);
+  return Object.fromEntries(entries) as Present<T>;
+}
+
+function refuseLaterFeatures({ flags, section }: Sources): void {
+  if ((flags.adapterPath ?? section.adapter_path) !== undefined) {
     throw new SanctumError('unsupported', '--adapter-path: LoRA adapters are not supported yet.', {
       param: '--adapter-path',
     });

@@ -1,0 +1,175 @@
+import { mkdtempSync, openSync, rmSync, writeFileSync, writeSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { chat, EngineProcess, parseSse, SseReader } from './testing/engine-process.js';
+import { sealModel, type SealedModel } from './testing/sealed-model.js';
+
+const LONG = { stream: true, ignore_eos: true, max_tokens: 1500 };
+
+let root: string;
+let model: SealedModel;
+
+beforeAll(async () => {
+  root = mkdtempSync(join(tmpdir(), 'sanctum-engine-'));
+  model = await sealModel(root);
+});
+
+afterAll(() => {
+  rmSync(root, { recursive: true });
+});
+
+describe.each(['SIGKILL', 'SIGSEGV'] as const)('the worker killed with %s', (signal) => {
+  let engine: EngineProcess;
+
+  beforeAll(async () => {
+    engine = await EngineProcess.start(model.flags);
+  });
+
+  afterAll(async () => {
+    expect((await engine.stop()).code).toBe(0);
+  });
+
+  it('ends streams with an error in-band, goes red, and serves again by itself', async () => {
+    const before = await engine.workerPid();
+    const reader = new SseReader(await chat(engine.url, LONG));
+    const plain = chat(engine.url, { ...LONG, stream: false });
+    await reader.events(2);
+    const watched = watchHealth(engine);
+    process.kill(before, signal);
+    const { events, done } = await reader.rest();
+    expect(done).toBe(false);
+    expect(events.at(-1)).toMatchObject({
+      error: { code: 'worker_failed', type: 'api_error', source: 'engine' },
+    });
+    expect(events.slice(0, -1).every((event) => 'choices' in event)).toBe(true);
+    const answer = await plain;
+    expect(answer.status).toBe(500);
+    expect(await answer.json()).toMatchObject({ error: { code: 'worker_failed' } });
+
+    const { ready, models } = await watched;
+    expect(new Set(ready)).toEqual(new Set([200, 503]));
+    expect(new Set(models)).toEqual(new Set([200]));
+
+    const restarted = await engine.line('worker_restarted');
+    expect(restarted).toMatchObject({ cause: 'signal', exit: { signal }, requestsLost: 2 });
+    expect(restarted['downMs']).toBeLessThan(10_000);
+    expect((await chat(engine.url)).status).toBe(200);
+    expect((await fetch(`${engine.url}/health/ready`)).status).toBe(200);
+    expect(await engine.workerPid()).not.toBe(before);
+    expect(await engine.metric('sanctum_mlx_worker_restarts_total')).toBe(1);
+  });
+});
+
+describe('SIGTERM', () => {
+  it('lets answers end, refuses new ones, and exits 0', async () => {
+    const engine = await EngineProcess.start(model.flags);
+    const worker = await engine.workerPid();
+    const reader = new SseReader(await chat(engine.url, { ...LONG, max_tokens: 60 }));
+    await reader.events(2);
+    const stopped = engine.stop();
+    await engine.line('stopping');
+    await expect(chat(engine.url)).rejects.toThrow();
+    const { done, events } = await reader.rest();
+    expect(done).toBe(true);
+    expect(events.length).toBeGreaterThan(10);
+    expect(await stopped).toEqual({ code: 0, signal: null });
+    expect(() => process.kill(worker, 0)).toThrow(/ESRCH/);
+  });
+
+  it('cuts what has not ended at the deadline, in-band, and exits 0', async () => {
+    const home = join(root, 'impatient');
+    const { dir, publicKey } = await sealModel(join(home, 'models'));
+    const section = {
+      model: dir,
+      manifest: { public_keys: [publicKey] },
+      listeners: { plain: { port: 0 } },
+      limits: { drain_s: 0.2 },
+    };
+    const instance = { instance: { name: 'test' }, services: { engine: section } };
+    writeFileSync(join(home, 'instance.yaml'), JSON.stringify(instance));
+    const engine = await EngineProcess.start([], { SANCTUM_HOME: home });
+    const reader = new SseReader(await chat(engine.url, LONG));
+    await reader.events(2);
+    const stopped = engine.stop();
+    const text = await reader.rest().then(
+      () => reader.text,
+      () => reader.text,
+    );
+    expect(text).not.toContain('[DONE]');
+    expect(await stopped).toEqual({ code: 0, signal: null });
+  });
+});
+
+describe('POST /admin/drain', () => {
+  it('finishes what runs, refuses what comes, and keeps answering health', async () => {
+    const engine = await EngineProcess.start(model.flags);
+    const reader = new SseReader(await chat(engine.url, { ...LONG, max_tokens: 60 }));
+    await reader.events(2);
+    const drained = await fetch(`${engine.url}/admin/drain`, { method: 'POST' });
+    expect(drained.status).toBe(202);
+    expect(await drained.json()).toEqual({ status: 'draining', open_requests: 1 });
+    const refused = await chat(engine.url);
+    expect(refused.status).toBe(503);
+    expect(await refused.json()).toMatchObject({ error: { code: 'draining' } });
+    expect((await fetch(`${engine.url}/health/ready`)).status).toBe(503);
+    expect((await reader.rest()).done).toBe(true);
+    expect((await engine.stop()).code).toBe(0);
+  });
+});
+
+describe('weights changed in place while they are served', () => {
+  it('are not served again: the engine ends when it would load them', async () => {
+    const changing = await sealModel(join(root, 'changing'));
+    const engine = await EngineProcess.start(changing.flags);
+    const worker = await engine.workerPid();
+    const file = openSync(join(changing.dir, 'model.safetensors'), 'r+');
+    writeSync(file, Buffer.from([1]), 0, 1, 4096);
+    process.kill(worker, 'SIGKILL');
+    expect((await engine.exited).code).toBe(1);
+    const line = await engine.line('model_changed');
+    expect(JSON.stringify(line)).toMatch(/model\.safetensors was changed/);
+  });
+});
+
+describe('a killed main process', () => {
+  it('takes its worker with it', async () => {
+    const engine = await EngineProcess.start(model.flags);
+    const worker = await engine.workerPid();
+    const reader = new SseReader(await chat(engine.url, LONG));
+    await reader.events(1);
+    engine.child.kill('SIGKILL');
+    await engine.exited;
+    await reader.rest().then(
+      ({ done }) => expect(done).toBe(false),
+      () => undefined,
+    );
+    while (isAlive(worker));
+    expect(parseSse(reader.text).done).toBe(false);
+  });
+});
+
+/** Asks again and again until the worker is back; a connection that fails fails the test. */
+async function watchHealth(engine: EngineProcess): Promise<{ ready: number[]; models: number[] }> {
+  const ready: number[] = [];
+  const models: number[] = [];
+  while (!engine.lines.some(({ msg }) => msg === 'worker_restarted')) {
+    for (const [path, statuses] of [
+      ['/health/ready', ready],
+      ['/v1/models', models],
+    ] as const) {
+      const response = await fetch(`${engine.url}${path}`);
+      statuses.push(response.status);
+      await response.text();
+    }
+  }
+  return { ready, models };
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+}

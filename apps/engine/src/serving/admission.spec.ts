@@ -1,0 +1,87 @@
+import { describe, expect, it } from '@jest/globals';
+import fc from 'fast-check';
+import { Admission } from './admission.js';
+import { parseJsonBody } from './json-body.js';
+import { assertPromptFits, limitCompletion, PROMPT_BYTES_PER_TOKEN_MAX } from './prompt.js';
+
+describe('Admission', () => {
+  it('never holds more than its places and gets every one back', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 5 }), fc.array(fc.boolean()), (placesMax, moves) => {
+        const admission = new Admission(() => placesMax);
+        const held: (() => void)[] = [];
+        for (const enters of moves) {
+          if (!enters) {
+            const leave = held.shift();
+            leave?.();
+            leave?.();
+          } else if (held.length < placesMax) {
+            held.push(admission.enter());
+          } else {
+            expect(() => admission.enter()).toThrow(/places are taken/);
+          }
+          expect(admission.taken).toBe(held.length);
+        }
+      }),
+    );
+  });
+
+  it('says when to come back', () => {
+    const admission = new Admission(() => 0);
+    expect(() => admission.enter()).toThrow(
+      expect.objectContaining({ code: 'queue_full', retryAfterS: 1 }),
+    );
+  });
+});
+
+describe('parseJsonBody', () => {
+  it('reads what JSON.stringify writes', () => {
+    fc.assert(
+      fc.property(fc.jsonValue(), (value) => {
+        const text = JSON.stringify(value);
+        expect(parseJsonBody(Buffer.from(text))).toEqual(JSON.parse(text));
+      }),
+    );
+  });
+
+  it('never repeats what was sent', () => {
+    const body = Buffer.from('{"messages": "my secret" oops');
+    expect(() => parseJsonBody(body)).toThrow(/^The body is not valid JSON \(at position \d+\)\.$/);
+  });
+});
+
+describe('assertPromptFits', () => {
+  const text = (bytes: number) => ({ kind: 'text', text: 'a'.repeat(bytes) }) as const;
+
+  it('counts bytes, not characters', () => {
+    const max = 10 * PROMPT_BYTES_PER_TOKEN_MAX;
+    expect(() => assertPromptFits(text(max), 10)).not.toThrow();
+    expect(() => assertPromptFits(text(max + 1), 10)).toThrow(/641 bytes.*10 tokens/);
+    const wide = { kind: 'text', text: '€'.repeat(max / 3 + 1) } as const;
+    expect(() => assertPromptFits(wide, 10)).toThrow(/cannot hold it/);
+    const tokens = { kind: 'tokens', tokens: Array<number>(11).fill(1) } as const;
+    expect(() => assertPromptFits(tokens, 10)).toThrow();
+  });
+
+  it('adds the messages of a chat up', () => {
+    const message = { role: 'user' as const, content: 'a'.repeat(400) };
+    const prompt = { kind: 'chat', messages: [message, message], enableThinking: false } as const;
+    expect(() => assertPromptFits(prompt, 10)).toThrow(
+      expect.objectContaining({ code: 'context_length_exceeded', param: 'messages' }),
+    );
+    expect(() => assertPromptFits(prompt, 13)).not.toThrow();
+  });
+});
+
+describe('limitCompletion', () => {
+  const options = { stop: [], ignoreEos: false } as unknown as Parameters<
+    typeof limitCompletion
+  >[0];
+
+  it('fills in the limit, and refuses a larger wish', () => {
+    expect(limitCompletion(options, undefined)).toBe(options);
+    expect(limitCompletion(options, 9).maxTokens).toBe(9);
+    expect(limitCompletion({ ...options, maxTokens: 4 }, 9).maxTokens).toBe(4);
+    expect(() => limitCompletion({ ...options, maxTokens: 10 }, 9)).toThrow(/at most 9, found 10/);
+  });
+});
