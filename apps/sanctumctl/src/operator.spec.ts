@@ -181,6 +181,25 @@ describe('doctor', () => {
   });
 });
 
+describe('status', () => {
+  it('is a report even where nothing is set up', async () => {
+    expect(JSON.parse(await run('status', '--json'))).toEqual({
+      home: folder,
+      supervisor: null,
+      services: [],
+      model: null,
+    });
+    expect(codes).toEqual([]);
+    expect(await run('status')).toContain('Nothing is set up here yet');
+    expect(codes).toEqual([EXIT.failed]);
+  });
+
+  it('lists what is stopped', async () => {
+    await run('certs', 'init');
+    expect(await run('status')).toMatch(/○ {2}router +stopped +- +0 +http:\/\/127\.0\.0\.1:8900/);
+  });
+});
+
 describe('logs', () => {
   it('shows the last lines of one service or of all', async () => {
     await run('certs', 'init');

@@ -58,10 +58,10 @@ function addLifecycleCommands(program: Command, { terminal, site, fail }: Contex
     .description('stop everything, also what a killed supervisor left')
     .action(async (options: HomeOption) => down({ site: site(options), terminal }));
   withHome(program.command('status'))
-    .description('what runs, where, and whether it is healthy (exit 1 if not)')
+    .description('what runs, where, and whether it is healthy (exit 1 if not, but for --json)')
     .option('--json', 'for programs', false)
     .action(async (options: HomeOption & { json: boolean }) => {
-      if (!(await status(site(options), terminal, options))) {
+      if (!(await status(site(options), terminal, options)) && !options.json) {
         fail(EXIT.failed);
       }
     });

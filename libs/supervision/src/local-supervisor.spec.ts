@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { LocalSupervisor, type ServiceEvent } from './local-supervisor.js';
@@ -140,6 +140,25 @@ describe('LocalSupervisor', () => {
 
   it('allows one supervisor per home and names the one there is', async () => {
     await expect(LocalSupervisor.open(workshop)).rejects.toThrow(`by process ${process.pid}`);
+  });
+
+  it('keeps services running when its record cannot be written', async () => {
+    const { supervisorFile } = workshop.paths;
+    await supervisor.install(await workshop.service('engine'));
+    rmSync(supervisorFile);
+    mkdirSync(supervisorFile);
+    await supervisor.startAll();
+    expect((await supervisor.status('engine')).healthy).toBe(true);
+    expect(readFileSync(supervisor.logFile('supervisor'), 'utf8')).toContain('record_late');
+    rmdirSync(supervisorFile);
+    await supervisor.restart('engine');
+    expect(readRecord(supervisorFile)?.services).toHaveLength(1);
+  });
+
+  it('gives up a service whose log cannot be opened, and says so', async () => {
+    await supervisor.install(await workshop.service('engine'));
+    mkdirSync(supervisor.logFile('engine'));
+    await expect(supervisor.startAll()).rejects.toThrow(/cannot be run: EISDIR/);
   });
 
   it('leaves neither record nor lock', async () => {

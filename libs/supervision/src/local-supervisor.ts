@@ -2,7 +2,7 @@ import { EventEmitter } from 'node:events';
 import { appendFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { HomePaths } from '@sanctum/catalog';
-import { SanctumError } from '@sanctum/errors';
+import { messageOf, SanctumError } from '@sanctum/errors';
 import type { Phase } from './lifecycle.js';
 import { DEFAULT_LOG_LIMITS, rotateLog, type LogLimits } from './log-file.js';
 import { ManagedService } from './managed-service.js';
@@ -11,7 +11,7 @@ import { findProcess } from './process-table.js';
 import type { ServiceManager, ServiceSpec, ServiceStatus } from './service-manager.js';
 import { startOrder } from './start-order.js';
 import { acquireLock, lockFile } from './supervisor-lock.js';
-import { writeRecord } from './supervisor-record.js';
+import { writeRecord, type SupervisorRecord } from './supervisor-record.js';
 
 export interface LocalSupervisorOptions {
   readonly paths: HomePaths;
@@ -29,7 +29,7 @@ export interface ServiceEvent {
   readonly at: string;
 }
 
-const ROTATION_INTERVAL_MS = 5_000;
+const MAINTENANCE_INTERVAL_MS = 5_000;
 const ORPHAN_GRACE_MS = 5_000;
 
 /**
@@ -42,9 +42,10 @@ export class LocalSupervisor implements ServiceManager {
   readonly #options: LocalSupervisorOptions;
   readonly #services = new Map<string, ManagedService>();
   readonly #releaseLock: () => void;
-  readonly #rotation: NodeJS.Timeout;
+  readonly #maintenance: NodeJS.Timeout;
   /** Counts stops of everything: a start of everything that is under way then ends. */
   #stops = 0;
+  #recordLate = false;
 
   private constructor(
     options: LocalSupervisorOptions,
@@ -53,7 +54,7 @@ export class LocalSupervisor implements ServiceManager {
     this.#options = options;
     this.#releaseLock = held.releaseLock;
     this.reaped = held.reaped;
-    this.#rotation = setInterval(() => this.#rotateLogs(), ROTATION_INTERVAL_MS);
+    this.#maintenance = setInterval(() => this.#maintain(), MAINTENANCE_INTERVAL_MS);
     this.#record();
     for (const { name, pids } of held.reaped) {
       this.#log({ event: 'reaped', service: name, pids });
@@ -149,7 +150,7 @@ export class LocalSupervisor implements ServiceManager {
   /** Stops everything and gives the home free. */
   async close(): Promise<void> {
     await this.stopAll();
-    clearInterval(this.#rotation);
+    clearInterval(this.#maintenance);
     this.#log({ event: 'closed' });
     rmSync(this.#options.paths.supervisorFile, { force: true });
     this.#releaseLock();
@@ -187,30 +188,56 @@ export class LocalSupervisor implements ServiceManager {
     this.events.emit('change', event);
   }
 
-  /** Written whenever a process starts or ends, so that a successor can reap what we leave. */
+  /**
+   * Written whenever a process starts or ends, so that a successor can reap what we leave. A disk
+   * that is full must not end the services: the record is then late, and written when it fits.
+   */
   #record(): void {
     const self = findProcess(process.pid);
     if (self === undefined) {
       return;
     }
-    writeRecord(this.#options.paths.supervisorFile, {
+    const record: SupervisorRecord = {
       version: 1,
       supervisor: { pid: self.pid, started: self.started },
       socket: this.#options.socket,
       services: [...this.#services.values()].flatMap(({ spec, process: running }) =>
         running?.id === undefined ? [] : [{ name: spec.name, ...running.id }],
       ),
-    });
+    };
+    try {
+      writeRecord(this.#options.paths.supervisorFile, record);
+      this.#recordLate = false;
+    } catch (error) {
+      this.#recordLate = true;
+      this.#log({ event: 'record_late', error: messageOf(error) });
+    }
   }
 
   #log(entry: Readonly<Record<string, unknown>>): void {
     const line = { time: new Date().toISOString(), service: 'supervisor', ...entry };
-    appendFileSync(this.logFile('supervisor'), `${JSON.stringify(line)}\n`, { mode: 0o600 });
+    try {
+      appendFileSync(this.logFile('supervisor'), `${JSON.stringify(line)}\n`, { mode: 0o600 });
+    } catch {
+      // A log that cannot be written is no reason to let services down.
+    }
+  }
+
+  #maintain(): void {
+    if (this.#recordLate) {
+      this.#record();
+    }
+    this.#rotateLogs();
   }
 
   #rotateLogs(): void {
+    const limits = this.#options.logLimits ?? DEFAULT_LOG_LIMITS;
     for (const name of ['supervisor', ...this.#services.keys()]) {
-      rotateLog(this.logFile(name), this.#options.logLimits ?? DEFAULT_LOG_LIMITS);
+      try {
+        rotateLog(this.logFile(name), limits);
+      } catch (error) {
+        this.#log({ event: 'rotation_failed', log: name, error: messageOf(error) });
+      }
     }
   }
 }

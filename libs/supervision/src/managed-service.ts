@@ -1,5 +1,5 @@
 import { setTimeout as wait } from 'node:timers/promises';
-import { SanctumError } from '@sanctum/errors';
+import { messageOf, SanctumError } from '@sanctum/errors';
 import {
   advance,
   INITIAL_LIFECYCLE,
@@ -144,11 +144,18 @@ export class ManagedService {
   }
 
   #spawn(signal: AbortSignal): void {
-    const process = new SupervisedProcess(this.spec, this.host.logFile);
+    let process: SupervisedProcess;
+    try {
+      process = new SupervisedProcess(this.spec, this.host.logFile);
+    } catch (error) {
+      // Its log could not be opened, on a full disk for one: as good as a program that ends at once.
+      this.#whenDone(Promise.resolve(), exited(`cannot be run: ${messageOf(error)}`));
+      return;
+    }
     this.#process = process;
     void process.gone.then((reason) => {
       this.#process = undefined;
-      this.#dispatch({ type: 'exited', at: Date.now(), reason });
+      this.#dispatch(exited(reason));
     });
     void this.#awaitReadiness(signal).then((event) => {
       if (!signal.aborted) {
@@ -184,6 +191,10 @@ export class ManagedService {
       },
     );
   }
+}
+
+function exited(reason: string): LifecycleEvent {
+  return { type: 'exited', at: Date.now(), reason };
 }
 
 function processStatus(

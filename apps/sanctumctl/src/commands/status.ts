@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { loadInstance, type Instance } from '@sanctum/catalog';
 import {
   ControlClient,
@@ -36,9 +37,13 @@ export interface StatusReport {
 
 /** What this home runs, whether or not a supervisor is there to ask. */
 export async function readStatus(site: Site): Promise<StatusReport> {
-  const instance = loadInstance(site.paths.instanceFile);
+  const { home, instanceFile } = site.paths;
+  if (!existsSync(instanceFile)) {
+    return { home, supervisor: null, services: [], model: null };
+  }
+  const instance = loadInstance(instanceFile);
   const client = new ControlClient(site.socket);
-  const base = { home: site.paths.home, model: summariseModel(instance) };
+  const base = { home, model: summariseModel(instance) };
   if (await client.isRunning()) {
     const { pid, services } = await client.status();
     return {
@@ -83,7 +88,7 @@ function unsupervised(
   });
 }
 
-/** Prints the report. Returns whether everything that should run is healthy. */
+/** Prints the report. Returns whether there is something that should run, and all of it is healthy. */
 export async function status(
   site: Site,
   terminal: Terminal,
@@ -95,11 +100,15 @@ export async function status(
   } else {
     print(report, terminal);
   }
-  return report.services.every(({ healthy }) => healthy);
+  return report.services.length > 0 && report.services.every(({ healthy }) => healthy);
 }
 
 function print(report: StatusReport, terminal: Terminal): void {
   terminal.say(`home   ${report.home}`);
+  if (report.services.length === 0) {
+    terminal.say('Nothing is set up here yet. `sanctumctl up` makes it.');
+    return;
+  }
   const { model } = report;
   terminal.say(
     `model  ${model === null ? 'not verified' : `${model.id} ${model.digest.slice(0, 16)}`}`,
