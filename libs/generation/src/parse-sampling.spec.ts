@@ -78,6 +78,11 @@ describe('parseSampling', () => {
     expect(completion(5)).toBe(5);
   });
 
+  it('keeps what f32 can divide by', () => {
+    const { sampling } = chat({ temperature: 1e-300, top_p: 0, repetition_penalty: 1e-300 });
+    expect(sampling).toMatchObject({ temperature: 0, topP: 1e-6, repetitionPenalty: 1e-3 });
+  });
+
   it('takes the later name of max_tokens', () => {
     expect(chat({ max_completion_tokens: 4, max_tokens: 9 }).maxTokens).toBe(4);
   });

@@ -2,6 +2,14 @@ import type { ChatCompletionRequest, CompletionRequest } from '@sanctum/contract
 import type { GenerationOptions, SamplingParams } from './request.js';
 
 /**
+ * Libraries compute in f32: closer to zero than these, values would divide by zero there, and mean
+ * the same anyway: the best token alone, or the strongest possible penalty.
+ */
+const TEMPERATURE_MIN = 1e-5;
+const TOP_P_MIN = 1e-6;
+const REPETITION_PENALTY_MIN = 1e-3;
+
+/**
  * What a checked request says about its answer, with OpenAI's defaults for what it leaves out:
  * temperature 1, nothing narrowed, no penalties, as many tokens as the context has room for.
  */
@@ -20,13 +28,14 @@ export function parseSampling(
 }
 
 function samplingOf(request: ChatCompletionRequest | CompletionRequest): SamplingParams {
+  const temperature = request.temperature ?? 1;
   const bias = Object.entries(request.logit_bias ?? {});
   return {
-    temperature: request.temperature ?? 1,
+    temperature: temperature < TEMPERATURE_MIN ? 0 : temperature,
     topK: request.top_k ?? 0,
-    topP: request.top_p ?? 1,
+    topP: Math.max(request.top_p ?? 1, TOP_P_MIN),
     minP: request.min_p ?? 0,
-    repetitionPenalty: request.repetition_penalty ?? 1,
+    repetitionPenalty: Math.max(request.repetition_penalty ?? 1, REPETITION_PENALTY_MIN),
     presencePenalty: request.presence_penalty ?? 0,
     frequencyPenalty: request.frequency_penalty ?? 0,
     logitBias: new Map(bias.map(([token, value]) => [Number(token), value])),

@@ -1,0 +1,1 @@
+export { sampleReference, type ReferenceSample } from './reference-sampler.js';
