@@ -8,6 +8,8 @@ import { UpstreamTokenizer } from './upstream-tokenizer.js';
 export interface EncodeOptions {
   /** More tokens than this are refused with `context_length_exceeded`. */
   readonly tokensMax?: number;
+  /** The request field that such an error names; `prompt` unless said. */
+  readonly param?: string;
 }
 
 /** A model's byte-level BPE tokenizer. */
@@ -112,12 +114,13 @@ class ByteLevelTokenizer implements Tokenizer {
     const ids: number[] = [];
     for (const piece of typeof pieces === 'string' ? [pieces] : pieces) {
       // A UTF-16 unit takes at least one byte, and normalisation to NFC shortens at most threefold.
-      if (piece.length / 3 > tokensMax * this.#longestTokenBytes) throw tooLong(tokensMax);
+      if (piece.length / 3 > tokensMax * this.#longestTokenBytes)
+        throw tooLong(tokensMax, options.param);
       for (const segment of segments(piece, this.#addedContents)) {
         for (const id of this.#encoder.encode(segment, { add_special_tokens: false }).ids) {
           ids.push(id);
         }
-        if (ids.length > tokensMax) throw tooLong(tokensMax);
+        if (ids.length > tokensMax) throw tooLong(tokensMax, options.param);
         yield;
       }
     }
@@ -147,11 +150,11 @@ class ByteLevelTokenizer implements Tokenizer {
   }
 }
 
-function tooLong(tokensMax: number): SanctumError {
+function tooLong(tokensMax: number, param = 'prompt'): SanctumError {
   return new SanctumError(
     'context_length_exceeded',
     `The prompt has more than ${tokensMax} tokens, which is all the context has room for. ` +
       'Shorten it.',
-    { param: 'messages' },
+    { param },
   );
 }

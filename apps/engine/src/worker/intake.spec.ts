@@ -66,12 +66,15 @@ describe('Intake', () => {
 
   it('gives the reason why a prompt is refused', () => {
     const intake = build(10);
-    intake.push(message('long', { kind: 'text', text: 'word '.repeat(20) }));
+    const content = 'word '.repeat(20);
+    const messages = [{ role: 'user' as const, content }];
+    intake.push(message('text', { kind: 'text', text: content }));
+    intake.push(message('chat', { kind: 'chat', messages, enableThinking: false }));
+    const exceeds = (param: string): unknown =>
+      expect.objectContaining({ code: 'context_length_exceeded', param });
     expect(advanceAll(intake)).toEqual([
-      {
-        id: 'long',
-        error: expect.objectContaining({ code: 'context_length_exceeded' }) as unknown,
-      },
+      { id: 'text', error: exceeds('prompt') },
+      { id: 'chat', error: exceeds('messages') },
     ]);
   });
 

@@ -70,7 +70,9 @@ export class Intake {
   }
 
   *#encode({ prompt }: SubmitMessage): Generator<void, Int32Array> {
-    const { tokenizer, template, contextTokensMax: tokensMax } = this.#options;
+    const { tokenizer, template, contextTokensMax } = this.#options;
+    // One token of the context is the answer's.
+    const tokensMax = contextTokensMax - 1;
     switch (prompt.kind) {
       case 'tokens':
         return Int32Array.from(prompt.tokens);
@@ -80,7 +82,7 @@ export class Intake {
         const { messages, enableThinking } = prompt;
         const pieces = template(messages, { enableThinking });
         yield;
-        return yield* tokenizer.encodeInSlices(pieces, { tokensMax });
+        return yield* tokenizer.encodeInSlices(pieces, { tokensMax, param: 'messages' });
       }
     }
   }
