@@ -17,6 +17,7 @@ import { RouterMetrics } from './metrics.js';
 import { Admission } from './proxy/admission.js';
 import { openFrontDoor } from './proxy/front-door.js';
 import type { ActiveRoutes, ProxyContext } from './proxy/proxy-context.js';
+import { StallWatch } from './proxy/stall-watch.js';
 import { closeBackends, resolveBackends } from './upstream/resolve-backends.js';
 import { ROUTER_IDENTITY } from './upstream/upstream-tls.js';
 import type { Backend } from './upstream/upstream.js';
@@ -124,6 +125,7 @@ function proxyContext(
 ): ProxyContext {
   return {
     ...shared,
+    stalls: new StallWatch(),
     log: logger,
     metrics: new RouterMetrics(metrics, () => shared.admission.inFlight),
     onFailover: (event) => bus?.publishEvent('sanctum.incident.failover', event),

@@ -22,7 +22,11 @@ describe('streaming', () => {
 
   async function before(...behaviours: string[]): Promise<TestRouter> {
     const [url, ...fallback_urls] = behaviours.map((name) => upstream.url(name));
-    router = await startTestRouter({ router: { backends: { council: { url, fallback_urls } } } });
+    return withBackend({ url, fallback_urls });
+  }
+
+  async function withBackend(council: object): Promise<TestRouter> {
+    router = await startTestRouter({ router: { backends: { council } } });
     return router;
   }
 
@@ -128,6 +132,19 @@ describe('streaming', () => {
     for await (const piece of answer as AsyncIterable<Buffer>) bytes += piece.length;
     expect(bytes).toBeGreaterThan(60_000_000);
     expect(await upstream.closed(id)).toBe(true);
+  });
+
+  it('gives up a client that does not read for as long as an upstream may be silent', async () => {
+    const { url } = await withBackend({ url: upstream.url('flood'), timeouts: { idle_s: 0.2 } });
+    const received = upstream.nextRequest();
+    const client = httpRequest(`${url}/v1/chat/completions`, { method: 'POST' });
+    client.on('error', () => undefined);
+    client.end(JSON.stringify(STREAM));
+    const { id } = await received;
+    const [answer] = (await once(client, 'response')) as [IncomingMessage];
+    answer.on('error', () => undefined);
+    expect(await upstream.closed(id)).toBe(false);
+    client.destroy();
   });
 });
 

@@ -5,6 +5,7 @@ import type { Upstream } from '../upstream/upstream.js';
 import type { AnswerHeaders } from './answer-head.js';
 import { failureClass, outcomeOfError } from './attempt-failure.js';
 import type { Relay } from './relay.js';
+import type { StallWatch, Watched } from './stall-watch.js';
 
 /** An answer held whole: an upstream's error, or a plain answer that fits the limit. */
 export interface HeldAnswer {
@@ -26,6 +27,7 @@ export interface AttemptEnd {
 /** The request an attempt belongs to. */
 export interface AttemptOwner {
   readonly limits: RouterLimits;
+  readonly stalls: StallWatch;
   /** A stream is held back until its first content. */
   readonly holdsPreamble: boolean;
   /** Content goes out: from here on the client's answer is this attempt's. */
@@ -58,7 +60,7 @@ export interface AttemptRequest {
 const CANCELLED = new Error('The router gave this attempt up.');
 
 /** One request to one upstream URL, from dispatch to the last byte. */
-export class Attempt implements Dispatcher.DispatchHandler {
+export class Attempt implements Dispatcher.DispatchHandler, Watched {
   readonly upstream: Upstream;
   readonly #owner: AttemptOwner;
   readonly #startedMs = performance.now();
@@ -70,8 +72,7 @@ export class Attempt implements Dispatcher.DispatchHandler {
   #heldBytes = 0;
   #detector: FirstContentDetector | undefined;
   relay: Relay | undefined;
-  #timer: NodeJS.Timeout | undefined;
-  #idleArmed = false;
+  #dueMs = Infinity;
   #paused = false;
   #deadlineMs = Infinity;
 
@@ -80,9 +81,15 @@ export class Attempt implements Dispatcher.DispatchHandler {
     this.upstream = upstream;
   }
 
+  /** Until the first byte that limit, then the one on silence, and never beyond the deadline. */
+  get dueMs(): number {
+    return this.#dueMs;
+  }
+
   start(request: AttemptRequest, limits: { firstByteMs: number; deadlineMs: number }): void {
     this.#deadlineMs = limits.deadlineMs;
-    this.#timer = setTimeout(() => this.#onTimer(), limits.firstByteMs);
+    this.#dueMs = this.#startedMs + limits.firstByteMs;
+    this.#owner.stalls.watch(this);
     const { method, path, headers, body } = request;
     this.upstream.pool.dispatch({ method, path, headers, body }, this);
   }
@@ -128,7 +135,7 @@ export class Attempt implements Dispatcher.DispatchHandler {
         return;
       case 'holding':
         this.#hold(chunk);
-        this.#armIdle();
+        this.#alive();
         if (this.#heldBytes > this.#owner.limits.heldAnswerBytesMax) this.#release();
         return;
       case 'error':
@@ -181,7 +188,7 @@ export class Attempt implements Dispatcher.DispatchHandler {
 
   #onErrorBody(chunk: Buffer): void {
     this.#hold(chunk);
-    this.#armIdle();
+    this.#alive();
     if (this.#heldBytes <= this.#owner.limits.errorBodyBytesMax) return;
     this.#end({ kind: 'answered', status: this.#status }, this.#answer(true));
     this.#controller?.abort(CANCELLED);
@@ -198,44 +205,33 @@ export class Attempt implements Dispatcher.DispatchHandler {
     const held = this.#held;
     this.#held = [];
     this.relay = this.#owner.contentStarts(this, { status: this.#status, headers: this.#headers });
-    this.#idleArmed = false;
     for (const chunk of held) this.#pass(chunk);
   }
 
   #pass(chunk: Buffer): void {
-    this.#armIdle();
+    this.#alive();
     if (this.relay?.write(chunk) !== false || this.#paused) return;
     this.#paused = true;
     this.#controller?.pause();
     this.#owner.onceDrained(() => {
       this.#paused = false;
-      this.#timer?.refresh();
+      this.#alive();
       this.#controller?.resume();
     });
   }
 
-  /** The wait for a first byte becomes a limit on silence, never beyond the deadline. */
-  #armIdle(): void {
-    if (this.#idleArmed) {
-      this.#timer?.refresh();
-      if (performance.now() > this.#deadlineMs) this.#onTimer();
-      return;
-    }
-    this.#idleArmed = true;
-    clearTimeout(this.#timer);
-    const leftMs = Math.max(0, this.#deadlineMs - performance.now());
-    const waitMs = Math.min(this.upstream.timeouts.idleMs, leftMs);
-    this.#timer = setTimeout(() => this.#onTimer(), waitMs);
-  }
-
-  #onTimer(): void {
-    if (this.#phase === 'ended') return;
+  overdue(): void {
     if (this.#paused && performance.now() < this.#deadlineMs) {
       this.#owner.clientStalled();
       return;
     }
     this.#end({ kind: 'stall' }, undefined, 'stall');
     this.#controller?.abort(CANCELLED);
+  }
+
+  #alive(): void {
+    const idleMs = performance.now() + this.upstream.timeouts.idleMs;
+    this.#dueMs = Math.min(idleMs, this.#deadlineMs);
   }
 
   #answer(isPartial: boolean): HeldAnswer {
@@ -246,7 +242,7 @@ export class Attempt implements Dispatcher.DispatchHandler {
 
   #finish(): void {
     this.#phase = 'ended';
-    clearTimeout(this.#timer);
+    this.#owner.stalls.unwatch(this);
   }
 
   #end(outcome: AttemptOutcome, answer?: HeldAnswer, errorClass?: string): void {

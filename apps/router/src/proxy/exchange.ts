@@ -20,6 +20,7 @@ import { Relay } from './relay.js';
 import { RequestAccount } from './request-account.js';
 import { RequestBody } from './request-body.js';
 import { forwardedHeaders } from './request-head.js';
+import type { StallWatch } from './stall-watch.js';
 
 export interface ExchangeStart {
   readonly request: IncomingMessage;
@@ -58,6 +59,10 @@ export class Exchange implements AttemptOwner {
 
   get limits(): RouterLimits {
     return this.#context.limits;
+  }
+
+  get stalls(): StallWatch {
+    return this.#context.stalls;
   }
 
   begin(): void {

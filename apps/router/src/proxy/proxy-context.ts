@@ -5,6 +5,7 @@ import type { RouterLog } from '../log.js';
 import type { RouterMetrics } from '../metrics.js';
 import type { Backend } from '../upstream/upstream.js';
 import type { Admission } from './admission.js';
+import type { StallWatch } from './stall-watch.js';
 
 /** What requests are routed by; replaced as a whole, so a request sees one version of it. */
 export interface ActiveRoutes {
@@ -18,6 +19,7 @@ export interface ProxyContext {
   readonly availabilityOf: AvailabilityOf;
   readonly limits: RouterLimits;
   readonly admission: Admission;
+  readonly stalls: StallWatch;
   readonly metrics: RouterMetrics;
   readonly log: RouterLog;
   /** Called outside of any request's path. */

@@ -1,0 +1,68 @@
+import { describe, expect, it } from '@jest/globals';
+import { StallWatch, SWEEP_MS, type Watched } from './stall-watch.js';
+
+/** Resolves when it is overdue, with how late that is noticed. */
+function watchedFor(watch: StallWatch, waitMs: number): Promise<number> {
+  const dueMs = performance.now() + waitMs;
+  return new Promise((resolve) => {
+    const one: Watched = {
+      dueMs,
+      overdue: () => {
+        watch.unwatch(one);
+        resolve(performance.now() - dueMs);
+      },
+    };
+    watch.watch(one);
+  });
+}
+
+/** An unreferenced timer does not keep a process; a test has to. */
+async function keptAlive<T>(work: Promise<T>): Promise<T> {
+  const timer = setInterval(() => undefined, 1_000);
+  return work.finally(() => {
+    clearInterval(timer);
+  });
+}
+
+describe('StallWatch', () => {
+  it('notices what is overdue, in order, and never early', async () => {
+    const watch = new StallWatch();
+    const order: string[] = [];
+    const late = watchedFor(watch, 3 * SWEEP_MS).then((ms) => [order.push('late'), ms]);
+    const soon = watchedFor(watch, 0).then((ms) => [order.push('soon'), ms]);
+    const [[, lateMs], [, soonMs]] = await keptAlive(Promise.all([late, soon]));
+    expect(order).toEqual(['soon', 'late']);
+    expect(lateMs).toBeGreaterThanOrEqual(0);
+    expect(soonMs).toBeGreaterThanOrEqual(0);
+  });
+
+  it('leaves alone what shows a sign of life, and what is no longer watched', async () => {
+    const watch = new StallWatch();
+    const overdue: string[] = [];
+    const lively = { dueMs: Infinity, overdue: () => overdue.push('lively') };
+    const gone = { dueMs: 0, overdue: () => overdue.push('gone') };
+    watch.watch(lively);
+    watch.watch(gone);
+    watch.unwatch(gone);
+    await keptAlive(watchedFor(watch, SWEEP_MS));
+    expect(overdue).toEqual([]);
+  });
+
+  it('rests when there is nothing to watch, and wakes up again', async () => {
+    const watch = new StallWatch();
+    await keptAlive(watchedFor(watch, 0));
+    let sweeps = 0;
+    const counting: Watched = {
+      get dueMs() {
+        sweeps++;
+        return Infinity;
+      },
+      overdue: () => undefined,
+    };
+    watch.watch(counting);
+    await keptAlive(watchedFor(watch, SWEEP_MS));
+    watch.unwatch(counting);
+    expect(sweeps).toBeGreaterThan(0);
+    expect(await keptAlive(watchedFor(watch, 0))).toBeGreaterThanOrEqual(0);
+  });
+});
