@@ -145,8 +145,8 @@ async function readyUrl(child: ChildProcess): Promise<string> {
   });
   const ready = (async () => {
     for await (const line of lines) {
-      const entry = JSON.parse(line) as { msg?: string; urls?: string[] };
-      if (entry.msg === 'ready' && entry.urls?.[0]) return entry.urls[0];
+      const entry = JSON.parse(line) as { msg?: string; addresses?: { url: string }[] };
+      if (entry.msg === 'ready' && entry.addresses?.[0]) return entry.addresses[0].url;
     }
     throw new Error('the second engine printed no ready line');
   })();

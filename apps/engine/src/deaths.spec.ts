@@ -116,6 +116,16 @@ describe('POST /admin/drain', () => {
     expect((await reader.rest()).done).toBe(true);
     expect((await engine.stop()).code).toBe(0);
   });
+
+  it('does not let a SIGTERM after it cut what still runs', async () => {
+    const engine = await EngineProcess.start(model.flags);
+    const reader = new SseReader(await chat(engine.url, { ...LONG, max_tokens: 60 }));
+    await reader.events(2);
+    await (await fetch(`${engine.url}/admin/drain`, { method: 'POST' })).text();
+    const stopped = engine.stop();
+    expect((await reader.rest()).done).toBe(true);
+    expect((await stopped).code).toBe(0);
+  });
 });
 
 describe('weights changed in place while they are served', () => {

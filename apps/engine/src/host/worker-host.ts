@@ -62,6 +62,7 @@ export class WorkerHost {
   readonly #life: WorkerLife;
   #firstLoad: { resolve: (info: LoadedInfo) => void; reject: (error: unknown) => void } | undefined;
   #onDrained: (() => void) | undefined;
+  #drained: Promise<void> | undefined;
 
   constructor(options: WorkerHostOptions) {
     this.#options = options;
@@ -150,15 +151,8 @@ export class WorkerHost {
 
   /** Refuses what comes from now on; resolves when the last request has ended. */
   drain(): Promise<void> {
-    if (this.#state === 'stopped') return Promise.resolve();
-    const wasReady = this.#state === 'ready';
-    this.#state = 'draining';
-    clearTimeout(this.#restartTimer);
-    if (!wasReady || this.#channel === undefined) return Promise.resolve();
-    return new Promise((resolve) => {
-      this.#onDrained = resolve;
-      this.#channel?.send({ type: 'drain' });
-    });
+    this.#drained ??= this.#startDrain();
+    return this.#drained;
   }
 
   /** Ends the worker; open answers end with `draining`. */
@@ -169,6 +163,17 @@ export class WorkerHost {
     this.#channel?.kill();
     this.#answers.failAll(new SanctumError('draining', 'The engine was stopped.'));
     this.#onDrained?.();
+  }
+
+  #startDrain(): Promise<void> {
+    const serves = this.#state === 'ready' && this.#channel !== undefined;
+    if (this.#state !== 'stopped') this.#state = 'draining';
+    clearTimeout(this.#restartTimer);
+    if (!serves) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#onDrained = resolve;
+      this.#channel?.send({ type: 'drain' });
+    });
   }
 
   #spawn(): void {
