@@ -3,3 +3,7 @@ export {
   type UpstreamProgramOptions,
   type UpstreamRequest,
 } from './upstreams/upstream-program.js';
+export { NatsServer, natsServerPath, type NatsServerOptions } from './nats-server.js';
+export { RunningProgram, type ProgramExit, type ProgramOptions } from './running-program.js';
+export { createTempHome, type TempHome, type TempHomeOptions } from './temp-home.js';
+export { waitUntil, type WaitOptions } from './wait-until.js';
