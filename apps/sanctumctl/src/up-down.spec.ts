@@ -155,6 +155,32 @@ describe('after SIGKILL of the supervisor', () => {
   });
 });
 
+describe('a supervisor that hangs', () => {
+  it('is ended by down, with everything it started', async () => {
+    await started();
+    const report = await readStatus();
+    process.kill(known(report.supervisor?.pid), 'SIGSTOP');
+    const down = await checkout.run('down');
+    expect(down.stdout).toContain('does not answer: it is ended');
+    expect(alive(allPids(report))).toEqual([]);
+  });
+});
+
+describe('two at once', () => {
+  it('end with one Sanctum, and neither harms the other', async () => {
+    await started();
+    await checkout.run('down');
+    const both = await Promise.all([
+      checkout.run('up', '--detach', '--ports', 'auto'),
+      checkout.run('up', '--detach', '--ports', 'auto'),
+    ]);
+    expect(both.map(({ code }) => code)).toContain(0);
+    const report = await readStatus();
+    expect(report.services.map(({ healthy }) => healthy)).toEqual([true, true, true]);
+    expect(report.services.map(({ restarts }) => restarts)).toEqual([0, 0, 0]);
+  });
+});
+
 describe('up in the foreground', () => {
   it.each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)(
     'ends with %s and leaves nothing',

@@ -7,6 +7,8 @@ import { readLines } from './json-lines.js';
 import type { ServiceEvent } from './local-supervisor.js';
 import type { ServiceStatus } from './service-manager.js';
 
+/** The supervisor itself gives every probe two seconds. */
+const STATUS_TIMEOUT_MS = 10_000;
 const ANSWER_BYTES_MAX = 4 * 1024 * 1024;
 
 export interface SupervisorStatus {
@@ -18,7 +20,7 @@ export interface SupervisorStatus {
 export class ControlClient {
   constructor(private readonly path: string) {}
 
-  /** Whether a supervisor answers. */
+  /** Whether a supervisor listens; one that hangs still does. */
   async isRunning(): Promise<boolean> {
     try {
       (await this.#connect()).destroy();
@@ -31,11 +33,20 @@ export class ControlClient {
     }
   }
 
-  async status(): Promise<SupervisorStatus> {
-    for await (const answer of this.#ask({ verb: 'status' })) {
+  /** Throws `io` when the supervisor does not answer in time: it hangs, or was stopped. */
+  async status(timeoutMs = STATUS_TIMEOUT_MS): Promise<SupervisorStatus> {
+    const deadline = AbortSignal.timeout(timeoutMs);
+    for await (const answer of this.#ask({ verb: 'status' }, deadline)) {
       if (answer.type === 'status') {
         return answer;
       }
+    }
+    if (deadline.aborted) {
+      throw new SanctumError(
+        'io',
+        `The supervisor behind ${this.path} did not answer within ${timeoutMs} ms. ` +
+          '`sanctumctl down` ends it and everything it started.',
+      );
     }
     throw unfinished('status');
   }

@@ -104,7 +104,8 @@ function readProc(pid: number, boot: string): ProcessEntry | undefined {
     : { pid, parent: Number(parent), group: Number(group), started: `${boot}:${ticks}` };
 }
 
-function listFromPs(): readonly ProcessEntry[] {
+/** Where there is no /proc; start times are whole seconds there. */
+export function listFromPs(): readonly ProcessEntry[] {
   const text = execFileSync('ps', ['-axo', 'pid=,ppid=,pgid=,stat=,lstart='], {
     encoding: 'utf8',
     maxBuffer: 64 * 1024 * 1024,

@@ -11,6 +11,7 @@ import type { Terminal } from '../terminal/terminal.js';
 
 /** Longer than the longest drain: the supervisor itself kills at each service's deadline. */
 const SUPERVISOR_GRACE_MS = 60_000;
+/** For a supervisor that does not answer, and for each service it leaves. */
 const ORPHAN_GRACE_MS = 10_000;
 
 interface DownOptions {
@@ -18,35 +19,56 @@ interface DownOptions {
   readonly terminal: Terminal;
 }
 
-/** Stops everything of this home, also what a killed supervisor left. */
-export async function down({ site, terminal }: DownOptions): Promise<void> {
-  const client = new ControlClient(site.socket);
+/** Stops everything of this home, also what a killed or hanging supervisor left. */
+export async function down(options: DownOptions): Promise<void> {
+  const { site, terminal } = options;
   const record = readRecord(site.paths.supervisorFile);
-  if (await client.isRunning()) {
-    await terminal.step('stopping', async () => {
-      const { services } = await client.status();
-      await client.stop();
-      await supervisorGone(record);
-      return { value: undefined, detail: services.map(({ name }) => name).join(', ') };
-    });
+  if (await stopPolitely(options, record)) {
     return;
   }
-  if (!(await reapLeftovers({ site, terminal }))) {
+  if (record !== undefined && isAlive(record.supervisor)) {
+    terminal.say(`Supervisor ${record.supervisor.pid} does not answer: it is ended.`);
+    await endProcess(record.supervisor, ORPHAN_GRACE_MS);
+  }
+  if (!(await reapLeftovers(options))) {
     terminal.say(`Nothing is running in ${site.paths.home}.`);
   }
 }
 
-/**
- * Ends what a supervisor that is no longer reachable left running.
- *
- * @returns whether there was anything
- */
-export async function reapLeftovers({ site, terminal }: DownOptions): Promise<boolean> {
-  const record = readRecord(site.paths.supervisorFile);
-  if (record === undefined) {
+/** Asks the supervisor to stop everything. Returns whether there was one that answers. */
+async function stopPolitely(
+  { site, terminal }: DownOptions,
+  record: SupervisorRecord | undefined,
+): Promise<boolean> {
+  const client = new ControlClient(site.socket);
+  if (!(await client.isRunning())) {
     return false;
   }
-  await supervisorGone(record);
+  const answer = await client.status().catch(() => undefined);
+  if (answer === undefined) {
+    return false;
+  }
+  await terminal.step('stopping', async () => {
+    await client.stop();
+    if (record !== undefined) {
+      await endProcess(record.supervisor, SUPERVISOR_GRACE_MS);
+    }
+    const detail = answer.services.map(({ name }) => name).join(', ');
+    return { value: undefined, detail };
+  });
+  return true;
+}
+
+/**
+ * Ends what a dead supervisor left running.
+ *
+ * @returns whether there was anything
+ * @throws SanctumError `io` naming a supervisor that lives
+ */
+export async function reapLeftovers({ site, terminal }: DownOptions): Promise<boolean> {
+  if (readRecord(site.paths.supervisorFile) === undefined) {
+    return false;
+  }
   const reaped = await reapHome(site, ORPHAN_GRACE_MS);
   for (const { name, pids } of reaped) {
     terminal.say(
@@ -54,11 +76,4 @@ export async function reapLeftovers({ site, terminal }: DownOptions): Promise<bo
     );
   }
   return reaped.length > 0;
-}
-
-/** A supervisor that cannot be talked to is ended; one that is ending is waited for. */
-async function supervisorGone(record: SupervisorRecord | undefined): Promise<void> {
-  if (record !== undefined && record.supervisor.pid !== process.pid && isAlive(record.supervisor)) {
-    await endProcess(record.supervisor, SUPERVISOR_GRACE_MS);
-  }
 }

@@ -1,5 +1,5 @@
 import { loadInstance } from '@sanctum/catalog';
-import { ControlServer, LocalSupervisor } from '@sanctum/supervision';
+import { ControlServer, LocalSupervisor, type ServiceSpec } from '@sanctum/supervision';
 import { natsServer } from '../instance/nats-server.js';
 import { ensureCouncilToken } from '../instance/prepare.js';
 import { serviceSpecs } from '../instance/service-specs.js';
@@ -22,8 +22,12 @@ export interface Supervision {
 /** Runs the services of a prepared home in this process until told to stop. */
 export async function supervise(options: SuperviseOptions): Promise<Supervision> {
   const { paths, socket } = options.site;
+  // All that takes time comes first: once the home is ours, who asks over the socket is answered.
+  const specs = await planServices(options);
   const supervisor = await LocalSupervisor.open({ paths, socket });
-  await install(supervisor, options);
+  for (const spec of specs) {
+    await supervisor.install(spec);
+  }
   let stopping: Promise<void> | undefined;
   let finish: (value: Promise<void>) => void;
   const ended = new Promise<void>((resolve) => {
@@ -39,10 +43,7 @@ export async function supervise(options: SuperviseOptions): Promise<Supervision>
   return { started: supervisor.startAll(), ended, stop };
 }
 
-async function install(
-  supervisor: LocalSupervisor,
-  { site, only }: SuperviseOptions,
-): Promise<void> {
+async function planServices({ site, only }: SuperviseOptions): Promise<readonly ServiceSpec[]> {
   const { paths, environment } = site;
   const instance = loadInstance(paths.instanceFile);
   const nats = await natsServer(site, instance.services.nats?.server, 'find');
@@ -55,9 +56,5 @@ async function install(
     inherited: environment.inherited,
     councilToken: ensureCouncilToken(paths),
   });
-  for (const spec of specs) {
-    if (only?.includes(spec.name) ?? true) {
-      await supervisor.install(spec);
-    }
-  }
+  return specs.filter(({ name }) => only?.includes(name) ?? true);
 }

@@ -42,8 +42,9 @@ export async function up(options: UpOptions): Promise<void> {
   }
   if (!options.detach) {
     terminal.say('Ctrl-C stops everything.');
+    await launch.ended;
+    terminal.say('Stopped.');
   }
-  await launch.ended;
 }
 
 /** Whether this home runs already as asked; a part of it that `infra` started makes way. */
