@@ -69,7 +69,8 @@ describe('sanctumctl is predictable', () => {
 async function pinRouterPort(home: string, port: number): Promise<void> {
   const file = path.join(home, 'instance.yaml');
   const text = await readFile(file, 'utf8');
-  await writeFile(file, text.replace(/^ {2}router:\n/m, `  router:\n    port: ${port}\n`));
+  expect(text).toContain('port: 8900');
+  await writeFile(file, text.replace('port: 8900', `port: ${port}`));
 }
 
 function listen(port: number): Promise<Server> {
