@@ -10,6 +10,7 @@ import {
   type ServiceContext,
   type ServiceOptions,
 } from '@sanctum/service-kit';
+import { assertSupported } from './assert-supported.js';
 import { BackendProbe } from './control/backend-probe.js';
 import { ControlModule } from './control/control-module.js';
 import { limitsFrom, type RouterLimits } from './limits.js';
@@ -49,6 +50,7 @@ export async function startRouter(options: RouterOptions): Promise<RunningServic
   if (section === undefined) {
     throw new SanctumError('config_invalid', 'instance.yaml has no services.router section.');
   }
+  assertSupported(section);
   const home = homePaths(options.home);
   const logger = options.logger ?? createLogger({ service: 'router' });
   const limits = { ...limitsFrom(section.limits), ...options.limits };

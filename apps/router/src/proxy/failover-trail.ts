@@ -1,3 +1,4 @@
+import type { Failover } from '@sanctum/contracts';
 import { SanctumError } from '@sanctum/errors';
 import type { Backend, Upstream } from '../upstream/upstream.js';
 import type { AttemptEnd, HeldAnswer } from './attempt.js';
@@ -64,7 +65,7 @@ export class FailoverTrail {
       attempts: this.#failures.length + 1,
       elapsedMs,
     };
-    setImmediate(() => this.#context.onFailover(event));
+    setImmediate(() => this.#publish(event));
   }
 
   lost(): void {
@@ -95,5 +96,14 @@ export class FailoverTrail {
       isTimeout ? 'upstream_timeout' : 'upstream_failed',
       `No upstream of backend "${this.#backend.name}" answered (${tried}).`,
     );
+  }
+
+  /** Nobody waits for it, so nobody else would catch what it throws. */
+  #publish(event: Failover): void {
+    try {
+      this.#context.onFailover(event);
+    } catch (error) {
+      this.#context.log.error({ request_id: event.requestId, err: error }, 'failover not reported');
+    }
   }
 }
