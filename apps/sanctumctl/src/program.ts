@@ -8,6 +8,7 @@ import { supervise } from './commands/supervise.js';
 import { up } from './commands/up.js';
 import { EXIT } from './exit-codes.js';
 import { addCertificateCommands, addModelCommands } from './trust-commands.js';
+import type { PortMode } from './instance/port-plan.js';
 import type { Site } from './instance/site.js';
 import type { Terminal } from './terminal/terminal.js';
 
@@ -50,10 +51,11 @@ function addLifecycleCommands(program: Command, { terminal, site, fail }: Contex
       portMode,
       'configured',
     )
-    .option('-y, --yes', 'install what is missing without asking')
-    .action(async (options: HomeOption & { detach: boolean; ports: 'auto' | 'configured' }) =>
-      up({ site: site(options), terminal, detach: options.detach, ports: options.ports }),
-    );
+    .option('-y, --yes', 'install what is missing without asking', false)
+    .action(async (options: HomeOption & { detach: boolean; ports: PortMode; yes: boolean }) => {
+      const { detach, ports, yes } = options;
+      await up({ site: site(options), terminal, detach, ports, yes });
+    });
   withHome(program.command('down'))
     .description('stop everything, also what a killed supervisor left')
     .action(async (options: HomeOption) => down({ site: site(options), terminal }));
@@ -135,9 +137,17 @@ function addInternalCommands(program: Command, { terminal, site }: Context): voi
     });
   withHome(program.command('infra'))
     .description('home, certificates and NATS alone, for services run from source')
-    .action(async (options: HomeOption) =>
-      up({ site: site(options), terminal, detach: true, ports: 'configured', only: ['nats'] }),
-    );
+    .action(async (options: HomeOption) => {
+      const only = ['nats'];
+      await up({
+        site: site(options),
+        terminal,
+        detach: true,
+        ports: 'configured',
+        yes: false,
+        only,
+      });
+    });
 }
 
 export function collect(value: string, earlier: readonly string[] | undefined): readonly string[] {
@@ -152,7 +162,7 @@ export function wholeNumber(text: string): number {
   return value;
 }
 
-function portMode(text: string): 'auto' | 'configured' {
+function portMode(text: string): PortMode {
   if (text !== 'auto' && text !== 'configured') {
     throw new InvalidArgumentError('expected auto or configured');
   }

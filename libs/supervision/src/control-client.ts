@@ -8,7 +8,7 @@ import type { ServiceEvent } from './local-supervisor.js';
 import type { ServiceStatus } from './service-manager.js';
 
 /** The supervisor itself gives every probe two seconds. */
-const STATUS_TIMEOUT_MS = 10_000;
+const STATUS_TIMEOUT_MS = 5_000;
 const ANSWER_BYTES_MAX = 4 * 1024 * 1024;
 
 export interface SupervisorStatus {

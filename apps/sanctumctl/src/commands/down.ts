@@ -11,7 +11,9 @@ import type { Terminal } from '../terminal/terminal.js';
 
 /** Longer than the longest drain: the supervisor itself kills at each service's deadline. */
 const SUPERVISOR_GRACE_MS = 60_000;
-/** For a supervisor that does not answer, and for each service it leaves. */
+/** For a supervisor that does not answer: it will not listen to SIGTERM either. */
+const HANGING_GRACE_MS = 2_000;
+/** For each service it leaves. */
 const ORPHAN_GRACE_MS = 10_000;
 
 interface DownOptions {
@@ -28,7 +30,7 @@ export async function down(options: DownOptions): Promise<void> {
   }
   if (record !== undefined && isAlive(record.supervisor)) {
     terminal.say(`Supervisor ${record.supervisor.pid} does not answer: it is ended.`);
-    await endProcess(record.supervisor, ORPHAN_GRACE_MS);
+    await endProcess(record.supervisor, HANGING_GRACE_MS);
   }
   if (!(await reapLeftovers(options))) {
     terminal.say(`Nothing is running in ${site.paths.home}.`);

@@ -21,6 +21,8 @@ export interface UpOptions {
   readonly terminal: Terminal;
   readonly detach: boolean;
   readonly ports: PortMode;
+  /** What is missing may be installed without asking. */
+  readonly yes: boolean;
   /** Leaves out every other service, as `infra` does. */
   readonly only?: readonly string[] | undefined;
 }
@@ -96,13 +98,13 @@ async function prepare(options: UpOptions): Promise<Instance> {
   return instance;
 }
 
-async function prepareNats(instance: Instance, { site, terminal }: UpOptions): Promise<void> {
+async function prepareNats(instance: Instance, { site, terminal, yes }: UpOptions): Promise<void> {
   const { nats } = instance.services;
   if (nats?.enabled !== true) {
     return;
   }
   await terminal.step('nats-server', async () => {
-    const server = await natsServer(site, nats.server, 'provide');
+    const server = await natsServer(site, nats.server, yes ? 'provide_unasked' : 'provide');
     await writeNatsConfig(site.paths, instance, server);
     const warning = natsCapabilities(server.version).vulnerable
       ? ' (has known vulnerabilities: loopback only; see sanctumctl doctor)'

@@ -17,8 +17,17 @@ export interface NatsServer {
   readonly label: string;
 }
 
-/** `find` changes nothing; `provide` builds or fetches one where there is none, and says so. */
-export type NatsSearch = 'find' | 'provide';
+/**
+ * `find` changes nothing; `provide` builds or fetches one where there is none, and says so;
+ * `provide_unasked` may also install a package.
+ */
+export type NatsSearch = 'find' | 'provide' | 'provide_unasked';
+
+const PROVISION_FLAGS = {
+  find: ['--find'],
+  provide: [],
+  provide_unasked: ['--yes'],
+} as const satisfies Record<NatsSearch, readonly string[]>;
 
 /**
  * The nats-server to run: the one instance.yaml names, `SANCTUM_NATS_SERVER`, or what the
@@ -66,7 +75,7 @@ async function provision(
   if (!existsSync(script)) {
     return undefined;
   }
-  const args = [script, ...(search === 'find' ? ['--find'] : [])];
+  const args = [script, ...PROVISION_FLAGS[search]];
   try {
     const running = run(process.execPath, args, {
       env: environment.inherited,
