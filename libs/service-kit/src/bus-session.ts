@@ -5,12 +5,7 @@ import {
   type JetStreamClient,
 } from '@nats-io/jetstream';
 import { Svcm } from '@nats-io/services';
-import {
-  connect,
-  nanos,
-  PermissionViolationError,
-  type NatsConnection,
-} from '@nats-io/transport-node';
+import { connect, nanos, type NatsConnection } from '@nats-io/transport-node';
 import {
   inboxPrefix,
   SERVICES,
@@ -137,7 +132,6 @@ export function streamConfig(stream: StreamDefinition) {
 
 /** The server understood and said no: sending the same again would be said no to again. */
 function isRefusal(error: unknown): boolean {
-  if (error instanceof PermissionViolationError) return true;
   return error instanceof JetStreamApiError && error.status >= 400 && error.status < 500;
 }
 

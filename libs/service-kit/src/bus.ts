@@ -6,6 +6,8 @@ import {
   eventSchema,
   heartbeatSubject,
   parseWith,
+  permissionsFor,
+  SERVICES,
   type EventEnvelope,
   type EventPayloads,
   type EventSubject,
@@ -79,12 +81,15 @@ export class Bus {
    * declares: a defect of the caller.
    */
   publishEvent<Subject extends EventSubject>(subject: Subject, data: EventPayloads[Subject]): void {
+    const { service } = this.#options;
     const schema = eventSchema(subject);
-    if (schema === undefined) throw new SanctumError('internal', `${subject} is no declared event`);
+    if (schema === undefined || !permissionsFor(SERVICES[service]).publish.includes(subject)) {
+      throw new SanctumError('internal', `${subject} is no declared event of ${service}`);
+    }
     const envelope: EventEnvelope = {
       id: randomUUID(),
       at: new Date().toISOString(),
-      service: this.#options.service,
+      service,
       instance: this.#options.instance,
       host: hostname(),
     };

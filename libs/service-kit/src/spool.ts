@@ -35,6 +35,8 @@ export class Spool {
   #fileBytes = 0;
   #unwritten: string[] = [];
   #rewrite = false;
+  /** The file holds entries that were taken out: after a crash they are delivered again. */
+  #stale = false;
   #handle: FileHandle | undefined;
   #flushing: Promise<void> | undefined;
 
@@ -84,6 +86,7 @@ export class Spool {
     if (held === undefined) return;
     this.#held.delete(id);
     this.#heldBytes -= held.bytes;
+    this.#stale = true;
     // Whole-file rewrites are spread out: only when the spool is empty or half of the file is stale.
     if (this.#held.size === 0 || this.#fileBytes > 2 * this.#heldBytes) this.#rewrite = true;
   }
@@ -104,6 +107,7 @@ export class Spool {
   }
 
   async close(): Promise<void> {
+    if (this.#stale) this.#rewrite = true;
     await this.flush();
     await this.#handle?.close();
     this.#handle = undefined;
@@ -169,6 +173,7 @@ export class Spool {
   }
 
   async #replace(): Promise<void> {
+    this.#stale = false;
     if (this.#held.size === 0 && this.#handle !== undefined) {
       // No fsync: what comes back after a crash is delivered again and recognised by its id.
       await this.#handle.truncate(0);
