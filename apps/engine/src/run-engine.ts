@@ -78,7 +78,7 @@ export async function runEngine(
     });
     return running;
   } catch (error) {
-    host.stop();
+    await host.stop();
     verified.close();
     throw error;
   }
@@ -103,6 +103,7 @@ function workerHost(parts: {
       phases.set(phase, elapsedMs);
       logger.info({ phase, elapsedMs: Math.round(elapsedMs) }, 'startup_phase');
     },
+    ...(settings.watched && { onForeignMessage: (message: object) => process.send?.(message) }),
     onUnproven: (error) => {
       logger.fatal({ err: error }, 'model_changed');
       process.exit(1);
@@ -177,7 +178,7 @@ async function drainHost(host: WorkerHost, deadline: AbortSignal): Promise<void>
     else deadline.addEventListener('abort', () => resolve(), { once: true });
   });
   await Promise.race([host.drain(), cut]);
-  host.stop();
+  await host.stop();
 }
 
 function busOptions(settings: EngineSettings): Pick<Parameters<typeof bootstrapService>[0], 'bus'> {

@@ -13,6 +13,8 @@ export interface WorkerChannelOptions {
   /** Verified files; the worker gets their descriptors, not their names. */
   readonly files: readonly OpenFile[];
   readonly onMessage: (message: WorkerMessage) => void;
+  /** What Node's watch mode sends through the channel: the files that the worker imports. */
+  readonly onForeignMessage?: (message: object) => void;
   readonly onExit: (exit: WorkerExit) => void;
 }
 
@@ -24,11 +26,13 @@ const STDERR = 2;
 /** One worker process and the typed messages to and from it. Nothing is heard after `onExit`. */
 export class WorkerChannel {
   readonly inherited: readonly InheritedFile[];
+  /** Resolves after `onExit`. */
+  readonly ended: Promise<void>;
   readonly #child: ChildProcess;
   #exited = false;
 
   constructor(options: WorkerChannelOptions) {
-    const { program, files, onMessage, onExit } = options;
+    const { program, files, onMessage, onForeignMessage, onExit } = options;
     this.inherited = files.map(({ name, size }, index) => ({
       name,
       size,
@@ -41,13 +45,18 @@ export class WorkerChannel {
     });
     this.#child.on('message', (message) => {
       if (isWorkerMessage(message)) onMessage(message);
+      else if (typeof message === 'object') onForeignMessage?.(message);
     });
+    let resolveEnded = (): void => undefined;
+    this.ended = new Promise((resolve) => (resolveEnded = resolve));
     const end = (exit: WorkerExit): void => {
       if (this.#exited) return;
       this.#exited = true;
       onExit(exit);
+      resolveEnded();
     };
-    this.#child.once('exit', (code, signal) => {
+    // Not `exit`, which may come before the worker's last words: they say why it went.
+    this.#child.once('close', (code: number | null, signal: NodeJS.Signals | null) => {
       end({ code: code ?? undefined, signal: signal ?? undefined });
     });
     // A fork that fails, or a channel that breaks, is an end like any other.
@@ -71,7 +80,6 @@ export class WorkerChannel {
   }
 }
 
-/** Node's watch mode sends messages of its own through the channel. */
 function isWorkerMessage(message: unknown): message is WorkerMessage {
   return (
     typeof message === 'object' &&

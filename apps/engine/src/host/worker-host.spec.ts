@@ -59,8 +59,8 @@ beforeAll(() => {
   writeFileSync(program, PROGRAM);
 });
 
-afterEach(() => {
-  for (const host of hosts) host.stop();
+afterEach(async () => {
+  await Promise.all(hosts.map((host) => host.stop()));
   hosts = [];
 });
 
@@ -184,7 +184,7 @@ describe('WorkerHost', () => {
     await host.start();
     await host.drain();
     await expect(submit(host, 'late').end).rejects.toThrow(/shutting down/);
-    host.stop();
+    await host.stop();
     expect(host.state).toBe('stopped');
     await host.drain();
   });
@@ -193,7 +193,7 @@ describe('WorkerHost', () => {
     const host = create();
     await host.start();
     const { end } = submit(host, 'wait');
-    host.stop();
+    await host.stop();
     expect(await end).toMatchObject({ type: 'failed', error: { code: 'draining' } });
   });
 

@@ -11,11 +11,10 @@ import {
   type WorkerMessage,
 } from '../protocol.js';
 import { AnswerBook, type AnswerSink } from './answer-book.js';
+import { assertServing, type HostState } from './host-state.js';
 import { afterDeath, NO_FAILURES, type Backoff } from './restart-backoff.js';
 import { WorkerLife } from './worker-life.js';
 import { WorkerChannel, type WorkerExit } from './worker-channel.js';
-
-export type HostState = 'loading' | 'ready' | 'restarting' | 'draining' | 'stopped';
 
 /** A worker's death, once the next one serves. */
 export interface WorkerRestart {
@@ -36,6 +35,8 @@ export interface WorkerHostOptions {
   readonly onPhase?: (phase: LoadPhase, elapsedMs: number) => void;
   /** The weights changed on disk: they can no longer be proven, and the service must end. */
   readonly onUnproven: (error: unknown) => void;
+  /** See {@link WorkerChannelOptions}. */
+  readonly onForeignMessage?: (message: object) => void;
   readonly stepTimeoutMs?: number;
   readonly probeTimeoutMs?: number;
 }
@@ -125,18 +126,7 @@ export class WorkerHost {
 
   /** Throws `loading` or `draining` while requests cannot be taken. */
   assertServing(): void {
-    switch (this.#state) {
-      case 'ready':
-        return;
-      case 'loading':
-      case 'restarting':
-        throw new SanctumError('loading', 'The model is being loaded. Try again in a moment.', {
-          retryAfterS: 2,
-        });
-      case 'draining':
-      case 'stopped':
-        throw new SanctumError('draining', 'The engine is shutting down.', { retryAfterS: 5 });
-    }
+    assertServing(this.#state);
   }
 
   /** The request's end still comes to its sink. Unknown ids are ignored. */
@@ -155,14 +145,15 @@ export class WorkerHost {
     return this.#drained;
   }
 
-  /** Ends the worker; open answers end with `draining`. */
-  stop(): void {
+  /** Ends the worker; open answers end with `draining`. Resolves when its process is gone. */
+  stop(): Promise<void> {
     this.#state = 'stopped';
     clearTimeout(this.#restartTimer);
     this.#life.onDeath();
     this.#channel?.kill();
     this.#answers.failAll(new SanctumError('draining', 'The engine was stopped.'));
     this.#onDrained?.();
+    return this.#channel?.ended ?? Promise.resolve();
   }
 
   #startDrain(): Promise<void> {
@@ -177,7 +168,7 @@ export class WorkerHost {
   }
 
   #spawn(): void {
-    const { program, model, modelId, kernels, limits } = this.#options;
+    const { program, model, modelId, kernels, limits, onForeignMessage } = this.#options;
     try {
       model.assertUnchanged();
     } catch (error) {
@@ -189,6 +180,7 @@ export class WorkerHost {
       files: model.files,
       onMessage: (message) => this.#receive(message),
       onExit: (exit) => this.#onExit(exit),
+      ...(onForeignMessage && { onForeignMessage }),
     });
     this.#channel = channel;
     const { inherited } = channel;
@@ -255,7 +247,7 @@ export class WorkerHost {
   #lose(error: unknown): void {
     const { reject } = this.#firstLoad ?? {};
     this.#firstLoad = undefined;
-    this.stop();
+    void this.stop();
     if (reject === undefined) this.#options.onUnproven(error);
     else reject(error);
   }

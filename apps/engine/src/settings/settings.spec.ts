@@ -20,7 +20,7 @@ afterEach(() => {
 });
 
 function resolve(args: readonly string[], environment: Partial<Environment> = {}): EngineSettings {
-  const base = { home: undefined, authDisabled: false, isa: undefined };
+  const base = { home: undefined, authDisabled: false, isa: undefined, watched: false };
   return resolveSettings(parseFlags(args, '0'), { ...base, ...environment });
 }
 

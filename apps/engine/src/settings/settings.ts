@@ -31,6 +31,8 @@ export interface EngineSettings {
   readonly bus: BusSettings | undefined;
   /** Who answers: the URI of the engine's own certificate, generation 1 without one. */
   readonly identity: string;
+  /** Started by `node --watch`: what the worker imports is watched, too. */
+  readonly watched: boolean;
 }
 
 export interface ModelSettings {
@@ -108,6 +110,7 @@ export function resolveSettings(flags: EngineFlags, environment: Environment): E
     limits: engineLimits(sources.section),
     bus: busSettings(sources),
     identity: ownIdentity(sources),
+    watched: environment.watched,
   };
 }
 
