@@ -220,7 +220,7 @@ describe('logs', () => {
 describe('the command line', () => {
   it.each([
     [['nonsense'], /unknown command/],
-    [['up', '--ports', 'some'], /expected auto or configured/],
+    [['up', '--ports', 'some'], /Allowed choices are configured, auto/],
     [['logs', '-n', '-1'], /whole number/],
     [['model', 'manifest', 'x', '--expires', 'soon'], /a date such as/],
   ])('refuses %j', async (args, message) => {

@@ -1,4 +1,4 @@
-import { Command, InvalidArgumentError } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
 import { chat } from './commands/chat.js';
 import { doctor } from './commands/doctor.js';
 import { down } from './commands/down.js';
@@ -45,12 +45,7 @@ function addLifecycleCommands(program: Command, { terminal, site, fail }: Contex
   withHome(program.command('up'))
     .description('make what is missing, start everything, ask the canary question')
     .option('--detach', 'return when everything is ready', false)
-    .option(
-      '--ports <mode>',
-      'configured or auto: pick free ports and record them',
-      portMode,
-      'configured',
-    )
+    .addOption(portsOption())
     .option('-y, --yes', 'install what is missing without asking', false)
     .action(async (options: HomeOption & { detach: boolean; ports: PortMode; yes: boolean }) => {
       const { detach, ports, yes } = options;
@@ -137,17 +132,17 @@ function addInternalCommands(program: Command, { terminal, site }: Context): voi
     });
   withHome(program.command('infra'))
     .description('home, certificates and NATS alone, for services run from source')
-    .action(async (options: HomeOption) => {
-      const only = ['nats'];
-      await up({
-        site: site(options),
-        terminal,
-        detach: true,
-        ports: 'configured',
-        yes: false,
-        only,
-      });
+    .addOption(portsOption())
+    .action(async (options: HomeOption & { ports: PortMode }) => {
+      const { ports } = options;
+      await up({ site: site(options), terminal, detach: true, ports, yes: false, only: ['nats'] });
     });
+}
+
+function portsOption(): Option {
+  return new Option('--ports <mode>', 'those of instance.yaml, or free ones, which are recorded')
+    .choices(['configured', 'auto'])
+    .default('configured');
 }
 
 export function collect(value: string, earlier: readonly string[] | undefined): readonly string[] {
@@ -160,11 +155,4 @@ export function wholeNumber(text: string): number {
     throw new InvalidArgumentError('expected a whole number from 0 up');
   }
   return value;
-}
-
-function portMode(text: string): PortMode {
-  if (text !== 'auto' && text !== 'configured') {
-    throw new InvalidArgumentError('expected auto or configured');
-  }
-  return text;
 }

@@ -120,6 +120,21 @@ describe('up --detach', () => {
   });
 });
 
+describe('infra', () => {
+  it('runs NATS alone, and makes way for up', async () => {
+    await started();
+    await checkout.run('down');
+    const infra = await checkout.run('infra', '--ports', 'auto');
+    expect(infra).toMatchObject({ code: 0, stderr: '' });
+    const { services, supervisor } = await readStatus();
+    expect(services.map(({ name, healthy }) => [name, healthy])).toEqual([['nats', true]]);
+    await started();
+    const after = await readStatus();
+    expect(after.services.map(({ healthy }) => healthy)).toEqual([true, true, true]);
+    expect(after.supervisor).not.toEqual(supervisor);
+  });
+});
+
 describe('after SIGKILL of the supervisor', () => {
   async function killed(): Promise<StatusReport> {
     await started();

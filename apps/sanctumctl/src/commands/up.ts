@@ -13,7 +13,7 @@ import { proveModel } from '../instance/model.js';
 import type { Site } from '../instance/site.js';
 import type { Terminal } from '../terminal/terminal.js';
 import { askCanary } from './canary.js';
-import { reapLeftovers } from './down.js';
+import { down, reapLeftovers } from './down.js';
 import { launchDetached, launchHere, type Launch } from './launch.js';
 
 export interface UpOptions {
@@ -62,7 +62,7 @@ async function alreadyRunning({ site, terminal, only }: UpOptions): Promise<bool
     terminal.say(
       `Only a part of ${site.paths.home} runs (supervisor ${pid}): it is stopped first.`,
     );
-    await client.stop();
+    await down({ site, terminal });
     return false;
   }
   terminal.say(`Sanctum is already running in ${site.paths.home} (supervisor ${pid}).`);
