@@ -21,7 +21,7 @@ export interface AttemptEnd {
   /** One word for logs and metrics: `ok`, `status_503`, `ECONNREFUSED`, `stall`. */
   readonly errorClass: string;
   readonly waitedMs: number;
-  readonly answer?: HeldAnswer;
+  readonly answer: HeldAnswer | undefined;
 }
 
 /** The request an attempt belongs to. */
@@ -253,7 +253,7 @@ export class Attempt implements Dispatcher.DispatchHandler, Watched {
       outcome,
       errorClass: errorClass ?? answeredClass,
       waitedMs,
-      ...(answer === undefined ? {} : { answer }),
+      answer,
     });
   }
 }

@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { isIP } from 'node:net';
 import { SanctumError } from '@sanctum/errors';
 import { sendError } from './error-answer.js';
-import { Exchange } from './exchange.js';
+import { Exchange, type ExchangeStart } from './exchange.js';
 import type { ProxyContext } from './proxy-context.js';
 import { pathBelowV1, requestIdOf } from './request-head.js';
 
@@ -48,14 +48,15 @@ const UNSAFE_PATH = new SanctumError(
 
 function proxy(
   context: ProxyContext,
-  start: { request: IncomingMessage; response: ServerResponse; target: string },
+  { request, response, target }: Omit<ExchangeStart, 'requestId'>,
 ): void {
   const refusal = context.admission.refusal();
   if (refusal !== undefined) {
-    refuse(start.request, start.response, refusal);
+    refuse(request, response, refusal);
     return;
   }
-  new Exchange(context, { ...start, requestId: requestIdOf(start.request) }).begin();
+  const requestId = requestIdOf(request);
+  new Exchange(context, { request, response, target, requestId }).begin();
 }
 
 /** The body, if any, is read and dropped by Node, so that the client sees the answer. */

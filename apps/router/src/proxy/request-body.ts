@@ -16,7 +16,8 @@ export class RequestBody {
   #pieces: Buffer[] = [];
   #bytes = 0;
   #reserved = 0;
-  #discarding = false;
+  /** Complete or refused: what comes later is dropped. */
+  #isOver = false;
   readonly #limits: RouterLimits;
   readonly #admission: Admission;
   readonly #events: BodyEvents;
@@ -32,32 +33,38 @@ export class RequestBody {
     return this.#reserved;
   }
 
+  /** A body of declared length is complete with its last byte, before the stream says so. */
   read(request: IncomingMessage): void {
-    request.on('data', (piece: Buffer) => this.#take(piece));
-    request.on('end', () => {
-      if (!this.#discarding) this.#events.complete(this.#joined());
-    });
     const declared = Number(request.headers['content-length'] ?? 0);
+    request.on('data', (piece: Buffer) => {
+      this.#take(piece);
+      if (this.#bytes === declared) this.#complete();
+    });
+    request.on('end', () => this.#complete());
     if (declared > this.#limits.bodyBytesMax) this.#refuse(this.#tooLarge());
   }
 
   #take(piece: Buffer): void {
-    if (this.#discarding) return;
+    if (this.#isOver) return;
     this.#bytes += piece.length;
     if (this.#bytes > this.#limits.bodyBytesMax) {
       this.#refuse(this.#tooLarge());
-      return;
-    }
-    if (!this.#admission.tryReserve(piece.length)) {
+    } else if (this.#admission.tryReserve(piece.length)) {
+      this.#reserved += piece.length;
+      this.#pieces.push(piece);
+    } else {
       this.#refuse(
         new SanctumError('queue_full', 'The router holds as many request bytes as it may; wait.', {
           retryAfterS: 1,
         }),
       );
-      return;
     }
-    this.#reserved += piece.length;
-    this.#pieces.push(piece);
+  }
+
+  #complete(): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#events.complete(this.#joined());
   }
 
   #joined(): Buffer {
@@ -68,7 +75,7 @@ export class RequestBody {
   }
 
   #refuse(error: SanctumError): void {
-    this.#discarding = true;
+    this.#isOver = true;
     this.#pieces = [];
     this.#events.refused(error);
   }
