@@ -10,6 +10,7 @@ import {
   IDENTITIES,
   parseWith,
   STREAMS,
+  type Heartbeat,
   type Identity,
   type WorkerRestarted,
 } from '@sanctum/contracts';
@@ -102,7 +103,7 @@ describe('the bus', () => {
     const heartbeats = connection.subscribe('sanctum.heartbeat.*', { max: 3 });
     await connection.flush();
     state.set('ready');
-    const seen = [];
+    const seen: Heartbeat[] = [];
     for await (const message of heartbeats) {
       expect(message.subject).toBe('sanctum.heartbeat.engine');
       seen.push(parseWith(heartbeatSchema, message.json()));
@@ -114,7 +115,11 @@ describe('the bus', () => {
 
   it('answers PING, INFO and STATS', async () => {
     const connection = await server.connectAs('sanctumctl');
-    const client = new Svcm(connection).client({ maxWait: 2000, maxMessages: 1 });
+    const client = new Svcm(connection).client({
+      strategy: 'count',
+      maxWait: 2000,
+      maxMessages: 1,
+    });
     for (const question of ['ping', 'info', 'stats'] as const) {
       const names: string[] = [];
       for await (const answer of await client[question]('engine')) {
@@ -232,8 +237,8 @@ describe('permissions, as the server enforces them', () => {
     const connection = await server.connectAs(identity);
     const errors = connection.status()[Symbol.asyncIterator]();
     connection.publish(subject, '{}');
-    const { value } = await errors.next();
-    expect(value).toMatchObject({ type: 'error', error: { operation: 'publish', subject } });
+    const refusal: unknown = (await errors.next()).value;
+    expect(refusal).toMatchObject({ type: 'error', error: { operation: 'publish', subject } });
     await connection.close();
   });
 
@@ -251,7 +256,8 @@ describe('permissions, as the server enforces them', () => {
       connection.subscribe(subject, { callback: (error) => resolve(error) });
     });
     expect(await refused).toMatchObject({ operation: 'subscription', subject });
-    expect((await errors.next()).value).toMatchObject({ type: 'error' });
+    const status: unknown = (await errors.next()).value;
+    expect(status).toMatchObject({ type: 'error' });
     await connection.close();
   });
 });

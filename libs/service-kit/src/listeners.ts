@@ -1,6 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { createServer as createTlsServer, type ServerOptions } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
+import { errnoOf } from '@sanctum/catalog';
 import { SanctumError } from '@sanctum/errors';
 import type { Logger } from 'pino';
 import { errorReply } from './http-error.js';
@@ -178,7 +179,7 @@ function place({ host, port }: ListenerOptions): string {
 }
 
 function bindError(listener: ListenerOptions, cause: unknown): SanctumError {
-  const code = cause instanceof Error && 'code' in cause ? String(cause.code) : '';
+  const code = errnoOf(cause) ?? '';
   if (code === 'EADDRINUSE') {
     return new SanctumError(
       'port_in_use',

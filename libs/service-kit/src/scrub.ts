@@ -1,3 +1,6 @@
+import { types } from 'node:util';
+
+const { isDate, isNativeError } = types;
 const SECRET = /(^|[-_]|[a-z](?=[A-Z]))(authorization|cookie|token|key|secret|password)$/i;
 const CONTENT = /^(body|messages|prompt|content|completion)$/i;
 const BEARER = /\b(Bearer|Basic)\s+[^\s"\\]+/gi;
@@ -13,8 +16,8 @@ export function scrub(value: unknown, depth = 0): unknown {
   if (typeof value === 'string') return scrubText(value);
   if (typeof value !== 'object' || value === null) return value;
   if (depth >= DEPTH_MAX) return '[deep]';
-  if (value instanceof Error) return scrubError(value, depth);
-  if (value instanceof Date) return value.toISOString();
+  if (isNativeError(value)) return scrubError(value, depth);
+  if (isDate(value)) return value.toISOString();
   if (ArrayBuffer.isView(value)) return `[${value.byteLength} bytes]`;
   if (Array.isArray(value)) {
     return value.slice(0, ENTRIES_MAX).map((entry) => scrub(entry, depth + 1));

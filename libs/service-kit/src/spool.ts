@@ -1,5 +1,6 @@
 import { mkdir, open, readFile, rename, type FileHandle } from 'node:fs/promises';
 import path from 'node:path';
+import { errnoOf } from '@sanctum/catalog';
 import type { Logger } from 'pino';
 
 export interface SpoolEntry {
@@ -53,7 +54,7 @@ export class Spool {
       await mkdir(path.dirname(options.file), { recursive: true, mode: 0o700 });
       spool.#load(await readFile(options.file, 'utf8'));
     } catch (error) {
-      if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT')) {
+      if (errnoOf(error) !== 'ENOENT') {
         options.logger.error({ err: error, file: options.file }, 'spool_unreadable');
         spool.#rewrite = true;
       }
