@@ -1,0 +1,83 @@
+import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { PermissionViolationError, type NatsConnection } from '@nats-io/transport-node';
+import {
+  IDENTITIES,
+  inboxPrefix,
+  permissionsFor,
+  SERVICE_API_VERBS,
+  SERVICE_NAMES,
+  STREAM_NAMES,
+  subjectDefinitions,
+} from '@sanctum/contracts';
+import { createTempHome, NatsServer, type TempHome } from '@sanctum/testing';
+
+/** Whole subjects a rogue client would try: every declared one, and the server's own. */
+const SUBJECTS = [
+  ...subjectDefinitions().flatMap(({ subject }) =>
+    SERVICE_NAMES.map((service) => subject.replace('{service}', service)),
+  ),
+  'sanctum.undeclared',
+  ...SERVICE_API_VERBS.flatMap((verb) => [`$SRV.${verb}`, `$SRV.${verb}.engine`]),
+  ...['CREATE', 'UPDATE', 'INFO', 'DELETE', 'PURGE'].flatMap((verb) =>
+    STREAM_NAMES.map((name) => `$JS.API.STREAM.${verb}.${name}`),
+  ),
+  '$JS.API.STREAM.CREATE.OTHER',
+  '$SYS.REQ.SERVER.PING',
+  ...IDENTITIES.map((identity) => `${inboxPrefix(identity)}.reply`),
+].filter((subject, at, all) => all.indexOf(subject) === at);
+
+let home: TempHome;
+let server: NatsServer;
+
+beforeAll(async () => {
+  home = await createTempHome({ identities: IDENTITIES });
+  server = await NatsServer.start({ home });
+}, 180_000);
+afterAll(async () => {
+  await server.stop();
+  await home.remove();
+});
+
+function isAllowed(subject: string, patterns: readonly string[]): boolean {
+  const tokens = subject.split('.');
+  return patterns.some((pattern) => {
+    const parts = pattern.split('.');
+    if (parts.at(-1) === '>') {
+      const head = parts.slice(0, -1);
+      return tokens.length > head.length && head.every((part, at) => matches(part, tokens[at]));
+    }
+    return parts.length === tokens.length && parts.every((part, at) => matches(part, tokens[at]));
+  });
+}
+
+function matches(part: string, token: string | undefined): boolean {
+  return part === '*' || part === token;
+}
+
+/** Subjects the server refused to this connection, by operation, until it is closed. */
+async function refusals(connection: NatsConnection): Promise<Record<string, string[]>> {
+  const refused: Record<string, string[]> = { publish: [], subscription: [] };
+  for await (const status of connection.status()) {
+    if (status.type !== 'error' || !(status.error instanceof PermissionViolationError)) continue;
+    refused[status.error.operation]?.push(status.error.subject);
+  }
+  return refused;
+}
+
+it.each(IDENTITIES)('%s may do what is declared, and nothing else', async (identity) => {
+  const connection = await server.connectAs(identity);
+  const refused = refusals(connection);
+  for (const subject of SUBJECTS) {
+    connection.publish(subject, '{}');
+    connection.subscribe(subject, { callback: () => undefined });
+  }
+  // The server answers in order: every refusal comes before the answer to the ping.
+  await connection.flush();
+  await connection.close();
+  const { publish, subscribe } = permissionsFor(identity);
+  const { publish: unpublished = [], subscription: unsubscribed = [] } = await refused;
+  const denied = (patterns: readonly string[]): string[] =>
+    SUBJECTS.filter((subject) => !isAllowed(subject, patterns)).sort();
+  expect(unpublished.sort()).toEqual(denied(publish));
+  expect(unsubscribed.sort()).toEqual(denied(subscribe));
+});
