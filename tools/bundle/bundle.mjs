@@ -5,7 +5,10 @@
  * metadata that injection needs. What to bundle stands in the app's package.json:
  *
  *     "sanctum": { "bundle": {
- *       "entries": { "main": "dist/main.js", "hash-worker": "@sanctum/manifest/hash-worker" },
+ *       "entries": {
+ *         "main": "out-tsc/lib/main.js",
+ *         "hash-worker": "@sanctum/manifest/hash-worker"
+ *       },
  *       "packages": ["koffi"],
  *       "native": "libs/kernels/build"
  *     } }

@@ -19,7 +19,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/glob
 import type { GenerationOptions, SamplingParams } from '@sanctum/generation';
 import type { Delta, LoadMessage, MainMessage, Prompt, WorkerMessage } from '../protocol.js';
 
-const PROGRAM = fileURLToPath(new URL('../../dist/worker/main.js', import.meta.url));
+const PROGRAM = fileURLToPath(new URL('../../out-tsc/lib/worker/main.js', import.meta.url));
 const MODEL = fileURLToPath(new URL('../../../../deploy/models/padawan', import.meta.url));
 const FIRST_FD = 4;
 
