@@ -23,6 +23,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { MANIFEST_ENTRIES_MAX } from './manifest-text.js';
+import { PUBLIC_KEYS_MAX } from './signature.js';
 import { openVerified, type OpenVerifiedOptions, type VerifiedModel } from './open-verified.js';
 import { composeManifest, signManifestFile, writeSigningKeys } from './write-manifest.js';
 
@@ -298,8 +300,20 @@ describe('openVerified refuses', () => {
     await expect(open({ requireHeader: true })).rejects.toThrow(/lacks sanctum-model/);
   });
 
-  it('to check without a key', async () => {
+  it('to check without a key, or with more than a rotation needs', async () => {
     await expect(open({ publicKeys: [] })).rejects.toThrow(/public keys are needed/);
+    const many = Array<string>(PUBLIC_KEYS_MAX).fill(paths.publicKey);
+    await open({ publicKeys: many });
+    await expect(open({ publicKeys: [...many, paths.publicKey] })).rejects.toThrow(
+      /keys are needed/,
+    );
+  });
+
+  it('a folder with more files than a manifest may list', async () => {
+    for (let index = 0; index < MANIFEST_ENTRIES_MAX; index += 1) {
+      writeFileSync(join(dir, `f${index}`), '');
+    }
+    await expect(open()).rejects.toThrow(/tiny holds more than 16384 files/);
   });
 
   it('a file written to in place while it is hashed, though its hash was good', async () => {
