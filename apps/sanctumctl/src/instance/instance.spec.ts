@@ -148,7 +148,13 @@ describe('serviceSpecs', () => {
         ['engine', ['/usr/bin/node', '/e.mjs'], ['nats']],
         [
           'router',
-          ['/usr/bin/node', '/r.mjs', '--router-config', site.paths.instanceFile],
+          [
+            '/usr/bin/node',
+            '--max-semi-space-size=1',
+            '/r.mjs',
+            '--router-config',
+            site.paths.instanceFile,
+          ],
           ['nats', 'engine'],
         ],
       ],
