@@ -1,7 +1,7 @@
 #define SK_ISA avx512
 #define SK_ISA_NAME "avx512"
-#include "isa/fast_portable.hpp"
 #include "isa/kernels.hpp"
+#include "isa/pack_avx512.hpp"
 #include "isa/table.hpp"
 
 namespace sk {

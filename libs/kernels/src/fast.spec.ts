@@ -1,0 +1,102 @@
+import { afterAll, describe, expect, it } from '@jest/globals';
+import fc from 'fast-check';
+import type { Context } from './context.js';
+import type { QuantizationBits, QuantizationGroup } from './data.js';
+import { openKernels } from './kernels.js';
+import { flatten, maxDifference, randomMatrix, randomSource } from './reference/matrix.js';
+import { runOp } from './reference/op-bench.js';
+import { linear } from './reference/ops.js';
+
+const kernels = openKernels();
+const isas = kernels.info.isas;
+const fast = isas.map((isa) => kernels.createContext({ mode: 'fast', threads: 2, isa }));
+const exact = kernels.createContext({ mode: 'exact', threads: 2 });
+afterAll(() => [...fast, exact].forEach((context) => context.free()));
+
+interface Case {
+  readonly seed: number;
+  readonly tokens: number;
+  readonly outDim: number;
+  readonly groups: number;
+  readonly bits: QuantizationBits;
+  readonly groupSize: QuantizationGroup;
+}
+
+const cases: fc.Arbitrary<Case> = fc.record({
+  seed: fc.integer({ min: 0, max: 2 ** 31 }),
+  tokens: fc.integer({ min: 1, max: 19 }),
+  outDim: fc.integer({ min: 1, max: 100 }),
+  groups: fc.integer({ min: 1, max: 18 }),
+  bits: fc.constantFrom<QuantizationBits>(2, 3, 4, 5, 6, 8),
+  groupSize: fc.constantFrom<QuantizationGroup>(32, 64, 128),
+});
+
+function run(context: Context, input: Case, chunks?: readonly number[]) {
+  const { tokens, outDim, groups, bits, groupSize } = input;
+  const cols = groups * groupSize;
+  const random = randomSource(input.seed);
+  const x = randomMatrix(random, { rows: tokens, cols }, 3);
+  const values = flatten(randomMatrix(random, { rows: outDim, cols }));
+  const parts = kernels.quantize(values, { rows: outDim, cols, bits, groupSize });
+  const shape = [outDim, groups];
+  const weight = context.quantizedWeight({
+    packed: context.createTensor({
+      type: 'u32',
+      shape: [outDim, (cols * bits) / 32],
+      data: parts.packed,
+    }),
+    scales: context.createTensor({ type: 'f32', shape, data: parts.scales }),
+    biases: context.createTensor({ type: 'f32', shape, data: parts.biases }),
+    bits,
+    groupSize,
+  });
+  const got = runOp(context, {
+    inputs: [x],
+    outDim,
+    ...(chunks ? { chunks } : {}),
+    record: (program, [src], dst) => src && program.linear(weight, { src, dst }),
+  });
+  const dense = weight.dequantize();
+  const rows = Array.from({ length: outDim }, (_, r) => [
+    ...dense.subarray(r * cols, (r + 1) * cols),
+  ]);
+  return { got, want: x.map((row) => linear(row, rows)) };
+}
+
+describe('quantised linear', () => {
+  it('exact agrees with float64 over the same dequantised weights', () => {
+    fc.assert(
+      fc.property(cases, (input) => {
+        const { got, want } = run(exact, input);
+        expect(maxDifference(got, want)).toBeLessThan(2e-3);
+      }),
+      { numRuns: 20 },
+    );
+  });
+
+  it('fast stays within one percent of the size of the result', () => {
+    fc.assert(
+      fc.property(cases, (input) => {
+        const { got, want } = run(fast[0] ?? exact, input);
+        const size = Math.sqrt(3 * input.groups * input.groupSize);
+        expect(maxDifference(got, want)).toBeLessThan(0.06 * size);
+      }),
+      { numRuns: 20 },
+    );
+  });
+
+  it('fast is bit-identical on every instruction set, alone and in any batch', () => {
+    fc.assert(
+      fc.property(cases, (input) => {
+        const alone = new Array<number>(input.tokens).fill(1);
+        const results = fast.flatMap((context) => [
+          run(context, input).got,
+          run(context, input, alone).got,
+        ]);
+        const [first] = results;
+        for (const result of results) expect(result).toEqual(first);
+      }),
+      { numRuns: 25 },
+    );
+  });
+});
