@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { connect } from 'node:net';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
@@ -17,7 +17,7 @@ beforeAll(async () => {
     model: dir,
     manifest: { public_keys: [publicKey] },
     listeners: { plain: { port: 0 } },
-    limits: { request_read_s: 1, queue: 64 },
+    limits: { queue: 64 },
   };
   const instance = { instance: { name: 'test' }, services: { engine: section } };
   writeFileSync(join(home, 'instance.yaml'), JSON.stringify(instance));
@@ -139,7 +139,12 @@ describe('a request that is wrong', () => {
   });
 
   it('a body that comes too slowly', async () => {
-    const { port } = engine.address('plain');
+    const file = readFileSync(join(home, 'instance.yaml'), 'utf8');
+    const hasty = join(home, 'hasty');
+    mkdirSync(hasty);
+    writeFileSync(join(hasty, 'instance.yaml'), file.replace('"queue":64', '"request_read_s":1'));
+    const strict = await EngineProcess.start([], { SANCTUM_HOME: hasty });
+    const { port } = strict.address('plain');
     const socket = connect(port, '127.0.0.1');
     socket.write(
       'POST /v1/chat/completions HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\n' +
@@ -150,6 +155,7 @@ describe('a request that is wrong', () => {
     await once(socket, 'close');
     expect(answer).toMatch(/^HTTP\/1\.1 408 /);
     expect(answer).toContain('"request_timeout"');
+    expect((await strict.stop()).code).toBe(0);
   });
 });
 

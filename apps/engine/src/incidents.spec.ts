@@ -46,6 +46,12 @@ async function killWorker(): Promise<void> {
   );
 }
 
+async function nothingSpooled(): Promise<void> {
+  await waitUntil(async () => (await engine.metric('sanctum_mlx_bus_spooled_events')) === 0, {
+    what: 'every incident is delivered',
+  });
+}
+
 describe('a restarted worker', () => {
   it('is told on NATS', async () => {
     const operator = await nats.connectAs('sanctumctl');
@@ -60,6 +66,7 @@ describe('a restarted worker', () => {
       });
     }
     await operator.close();
+    await nothingSpooled();
   });
 
   it('is told later when NATS is away, and answers do not wait for it', async () => {
@@ -70,8 +77,6 @@ describe('a restarted worker', () => {
     expect(await engine.metric('sanctum_mlx_bus_spooled_events')).toBe(1);
     expect((await chat(engine.url, { max_tokens: 4 })).status).toBe(200);
     await nats.restart();
-    await waitUntil(async () => (await engine.metric('sanctum_mlx_bus_spooled_events')) === 0, {
-      what: 'the spooled incident is delivered',
-    });
+    await nothingSpooled();
   });
 });

@@ -69,7 +69,8 @@ export async function runEngine(
         for (const [phase, elapsedMs] of phases) metrics.recordStartup(phase, elapsedMs);
         const policy = { token, disabled: settings.auth.disabled };
         const { instance } = settings;
-        installFront(context.fastify, { policy, instance, admission, metrics });
+        const { bodyBytesMax } = settings.limits;
+        installFront(context.fastify, { policy, instance, admission, metrics, bodyBytesMax });
         publishRestarts(host, model, context);
       },
       drain: async (deadline) => drainHost(host, deadline),

@@ -1,3 +1,4 @@
+import { SanctumError } from '@sanctum/errors';
 import type { HttpInstance } from '@sanctum/service-kit';
 import type { AccessPolicy } from '../access/access-rule.js';
 import { guard } from '../access/guard.js';
@@ -10,6 +11,7 @@ export interface FrontOptions {
   readonly instance: string;
   readonly admission: Admission;
   readonly metrics: EngineMetrics;
+  readonly bodyBytesMax: number;
 }
 
 const INFERENCE_ROUTES = new Set(['/v1/chat/completions', '/v1/completions']);
@@ -38,10 +40,23 @@ export function installFront(fastify: HttpInstance, options: FrontOptions): void
     });
     try {
       guard(request.raw, policy, instance);
+      assertBodyFits(request.headers['content-length'], options.bodyBytesMax);
       if (INFERENCE_ROUTES.has(route)) reply.raw.once('close', admission.enter());
       done();
     } catch (error) {
       done(error instanceof Error ? error : new Error(String(error)));
     }
   });
+}
+
+/**
+ * Refused here, the rest of the body is read and dropped, and the client gets to read why; Fastify
+ * would close the connection under a client that is still sending.
+ */
+function assertBodyFits(contentLength: string | undefined, bytesMax: number): void {
+  if (contentLength === undefined || Number(contentLength) <= bytesMax) return;
+  throw new SanctumError(
+    'body_too_large',
+    `The body has ${contentLength} bytes; at most ${bytesMax} are accepted.`,
+  );
 }
