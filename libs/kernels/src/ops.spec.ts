@@ -53,33 +53,38 @@ describe.each(contexts.map((context) => ({ name: context.isa, context })))(
 
     it('add rms norm, and the residual it leaves', () => {
       fc.assert(
-        fc.property(seeds, counts, dims, fc.boolean(), (seed, rows, cols, readResidual) => {
-          const random = randomSource(seed);
-          const x = randomMatrix(random, { rows, cols }, 3);
-          const y = randomMatrix(random, { rows, cols }, 3);
-          const weight = randomRow(random, cols);
-          const got = runOp(context, {
-            inputs: [x, y],
-            outDim: cols,
-            record: (program, [residual, delta], dst) => {
-              if (!residual || !delta) return;
-              const op = { weight: tensor(weight), eps: EPS };
-              const unread = readResidual ? program.buffer(cols) : dst;
-              program.addRmsNorm({ ...op, residual, delta, dst: unread });
-              if (readResidual) program.rmsNorm(residual, { ...op, dst });
-            },
-          });
-          const sums = x.map((row, r) => row.map((value, c) => value + (y[r]?.[c] ?? NaN)));
-          const want = sums.map((row) => rmsNorm(row, weight, EPS));
-          expect(maxDifference(got, want)).toBeLessThan(TOLERANCE);
-        }),
+        fc.property(
+          seeds,
+          fc.tuple(counts, dims),
+          fc.boolean(),
+          (seed, [rows, cols], readResidual) => {
+            const random = randomSource(seed);
+            const x = randomMatrix(random, { rows, cols }, 3);
+            const y = randomMatrix(random, { rows, cols }, 3);
+            const weight = randomRow(random, cols);
+            const got = runOp(context, {
+              inputs: [x, y],
+              outDim: cols,
+              record: (program, [residual, delta], dst) => {
+                if (!residual || !delta) return;
+                const op = { weight: tensor(weight), eps: EPS };
+                const unread = readResidual ? program.buffer(cols) : dst;
+                program.addRmsNorm({ ...op, residual, delta, dst: unread });
+                if (readResidual) program.rmsNorm(residual, { ...op, dst });
+              },
+            });
+            const sums = x.map((row, r) => row.map((value, c) => value + (y[r]?.[c] ?? NaN)));
+            const want = sums.map((row) => rmsNorm(row, weight, EPS));
+            expect(maxDifference(got, want)).toBeLessThan(TOLERANCE);
+          },
+        ),
         RUNS,
       );
     });
 
     it('silu mul, in place too', () => {
       fc.assert(
-        fc.property(seeds, counts, dims, fc.boolean(), (seed, rows, cols, inPlace) => {
+        fc.property(seeds, fc.tuple(counts, dims), fc.boolean(), (seed, [rows, cols], inPlace) => {
           const random = randomSource(seed);
           const gate = randomMatrix(random, { rows, cols }, 20);
           const up = randomMatrix(random, { rows, cols });
@@ -111,7 +116,7 @@ describe.each(contexts.map((context) => ({ name: context.isa, context })))(
 
     it('linear with a bias', () => {
       fc.assert(
-        fc.property(seeds, counts, dims, dims, (seed, rows, inDim, outDim) => {
+        fc.property(seeds, counts, fc.tuple(dims, dims), (seed, rows, [inDim, outDim]) => {
           const random = randomSource(seed);
           const x = randomMatrix(random, { rows, cols: inDim });
           const weight = randomMatrix(random, { rows: outDim, cols: inDim });
@@ -132,23 +137,28 @@ describe.each(contexts.map((context) => ({ name: context.isa, context })))(
 
     it('gated rms norm per head', () => {
       fc.assert(
-        fc.property(seeds, counts, fc.integer({ min: 1, max: 4 }), dims, (seed, rows, n, size) => {
-          const random = randomSource(seed);
-          const cols = n * size;
-          const x = randomMatrix(random, { rows, cols }, 2);
-          const gate = randomMatrix(random, { rows, cols }, 5);
-          const weight = randomRow(random, size);
-          const got = runOp(context, {
-            inputs: [x, gate],
-            outDim: cols,
-            record: (program, [src, g], dst) =>
-              src &&
-              g &&
-              program.rmsNormGated({ src, gate: g, weight: tensor(weight), eps: EPS, dst }),
-          });
-          const want = x.map((row, r) => rmsNormGated(row, gate[r] ?? [], { weight, eps: EPS }));
-          expect(maxDifference(got, want)).toBeLessThan(TOLERANCE * 5);
-        }),
+        fc.property(
+          seeds,
+          counts,
+          fc.tuple(fc.integer({ min: 1, max: 4 }), dims),
+          (seed, rows, [n, size]) => {
+            const random = randomSource(seed);
+            const cols = n * size;
+            const x = randomMatrix(random, { rows, cols }, 2);
+            const gate = randomMatrix(random, { rows, cols }, 5);
+            const weight = randomRow(random, size);
+            const got = runOp(context, {
+              inputs: [x, gate],
+              outDim: cols,
+              record: (program, [src, g], dst) =>
+                src &&
+                g &&
+                program.rmsNormGated({ src, gate: g, weight: tensor(weight), eps: EPS, dst }),
+            });
+            const want = x.map((row, r) => rmsNormGated(row, gate[r] ?? [], { weight, eps: EPS }));
+            expect(maxDifference(got, want)).toBeLessThan(TOLERANCE * 5);
+          },
+        ),
         RUNS,
       );
     });
@@ -158,9 +168,8 @@ describe.each(contexts.map((context) => ({ name: context.isa, context })))(
         fc.property(
           seeds,
           counts,
-          dims,
-          fc.integer({ min: 1, max: 5 }),
-          (seed, rows, cols, taps) => {
+          fc.tuple(dims, fc.integer({ min: 1, max: 5 })),
+          (seed, rows, [cols, taps]) => {
             const random = randomSource(seed);
             const x = randomMatrix(random, { rows, cols });
             const weight = randomMatrix(random, { rows: cols, cols: taps });
