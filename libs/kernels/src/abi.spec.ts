@@ -91,7 +91,9 @@ describe('limits and failed steps', () => {
   });
 
   it('says which instruction sets there are when another is asked for', () => {
-    expect(() => kernels.createContext({ mode: 'fast', isa: 'abacus' })).toThrow(/this machine has/);
+    expect(() => kernels.createContext({ mode: 'fast', isa: 'abacus' })).toThrow(
+      /this machine has/,
+    );
   });
 });
 
@@ -133,22 +135,25 @@ describe('sequences', () => {
     const context = open();
     const program = attentionProgram(context);
     fc.assert(
-      fc.property(fc.array(fc.integer({ min: 1, max: 30 }), { minLength: 1, maxLength: 4 }), (sizes) => {
-        const alone = sizes.map((size) => {
-          const sequence = program.createSequence();
-          program.step([{ sequence, tokens: tokens(size), logits: 'last' }]);
-          sequence.free();
-          return program.readLogits(0);
-        });
-        const spans = sizes.map((size) => ({
-          sequence: program.createSequence(),
-          tokens: tokens(size),
-          logits: 'last' as const,
-        }));
-        program.step(spans);
-        expect(sizes.map((_, row) => program.readLogits(row))).toEqual(alone);
-        spans.forEach((span) => span.sequence.free());
-      }),
+      fc.property(
+        fc.array(fc.integer({ min: 1, max: 30 }), { minLength: 1, maxLength: 4 }),
+        (sizes) => {
+          const alone = sizes.map((size) => {
+            const sequence = program.createSequence();
+            program.step([{ sequence, tokens: tokens(size), logits: 'last' }]);
+            sequence.free();
+            return program.readLogits(0);
+          });
+          const spans = sizes.map((size) => ({
+            sequence: program.createSequence(),
+            tokens: tokens(size),
+            logits: 'last' as const,
+          }));
+          program.step(spans);
+          expect(sizes.map((_, row) => program.readLogits(row))).toEqual(alone);
+          spans.forEach((span) => span.sequence.free());
+        },
+      ),
       { numRuns: 20 },
     );
   });

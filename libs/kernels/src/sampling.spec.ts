@@ -75,7 +75,9 @@ describe('sampling', () => {
   it('reports log probabilities of the model itself', () => {
     const logits = randomRow(randomSource(3), 50, 4);
     const total = Math.log(logits.reduce((sum, logit) => sum + Math.exp(logit), 0));
-    const order = logits.map((logit, token) => ({ logit, token })).sort((a, b) => b.logit - a.logit);
+    const order = logits
+      .map((logit, token) => ({ logit, token }))
+      .sort((a, b) => b.logit - a.logit);
     const got = withLogits(logits).sample(0, { topLogprobs: 20, temperature: 0.1, topK: 1 });
     expect(got.token).toBe(order[0]?.token);
     expect(got.top?.map((entry) => entry.token)).toEqual(
