@@ -1,7 +1,7 @@
 #define SK_ISA avx2
 #define SK_ISA_NAME "avx2"
-#include "isa/fast_portable.hpp"
 #include "isa/kernels.hpp"
+#include "isa/pack_avx2.hpp"
 #include "isa/table.hpp"
 
 namespace sk {

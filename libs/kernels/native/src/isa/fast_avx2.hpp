@@ -1,0 +1,183 @@
+// `fast` with AVX2. maddubs adds pairs of products into 16 bits and saturates: 4-bit weights are
+// safe for eight additions; bytes are split into nibbles so that no pair can saturate.
+#pragma once
+#include <immintrin.h>
+
+#include "isa/fast_rows.hpp"
+
+namespace sk::SK_ISA {
+
+SK_INLINE __m256i low_nibbles(__m256i v) { return _mm256_and_si256(v, _mm256_set1_epi8(15)); }
+SK_INLINE __m256i high_nibbles(__m256i v) { return low_nibbles(_mm256_srli_epi16(v, 4)); }
+SK_INLINE __m256i load_q(const int8_t* p) { return _mm256_loadu_si256((const __m256i*)p); }
+
+SK_INLINE __m256i load_bytes(const uint8_t* p, uint32_t count) {
+  if (count >= 32) return _mm256_loadu_si256((const __m256i*)p);
+  uint8_t part[32] = {};
+  memcpy(part, p, count);
+  return _mm256_loadu_si256((const __m256i*)part);
+}
+
+// Eight sums of four products each, for weights of any byte.
+SK_INLINE __m256i dot_bytes(__m256i w, __m256i q) {
+  const __m256i low = _mm256_maddubs_epi16(low_nibbles(w), q);
+  const __m256i high = _mm256_maddubs_epi16(high_nibbles(w), q);
+  return _mm256_add_epi32(_mm256_madd_epi16(low, _mm256_set1_epi16(1)),
+                          _mm256_madd_epi16(high, _mm256_set1_epi16(16)));
+}
+
+// Eight sums of the eight elements of a word: 32 bytes of nibbles at `at` bytes into the row.
+SK_INLINE __m256i dot_words(__m256i w, const int8_t* q, uint32_t at) {
+  const int8_t* even = q + at / 64 * 128 + at % 64;
+  const __m256i low = _mm256_maddubs_epi16(low_nibbles(w), load_q(even));
+  const __m256i high = _mm256_maddubs_epi16(high_nibbles(w), load_q(even + 64));
+  return _mm256_madd_epi16(_mm256_add_epi16(low, high), _mm256_set1_epi16(1));
+}
+
+SK_INLINE __m256i add_quads(const __m256i* a) {
+  return _mm256_hadd_epi32(_mm256_hadd_epi32(a[0], a[1]), _mm256_hadd_epi32(a[2], a[3]));
+}
+
+// Eight group sums in order from vectors that hold PerVector groups each.
+template <int PerVector>
+SK_INLINE __m256i group_sums(const __m256i* a) {
+  if constexpr (PerVector == 2) {
+    return _mm256_permutevar8x32_epi32(add_quads(a), _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
+  } else {
+    const __m256i low = add_quads(a), high = add_quads(a + 4);
+    return _mm256_add_epi32(_mm256_permute2x128_si256(low, high, 0x20),
+                            _mm256_permute2x128_si256(low, high, 0x31));
+  }
+}
+
+SK_INLINE __m256 load_scales(const uint8_t* base, uint64_t first, uint32_t count, FloatType type) {
+  if (count < 8) {
+    float part[8] = {};
+    for (uint32_t i = 0; i < count; ++i) part[i] = load_scalar(base, first + i, type);
+    return _mm256_loadu_ps(part);
+  }
+  if (type == FloatType::f32) return _mm256_loadu_ps((const float*)(base + first * 4));
+  const __m128i halves = _mm_loadu_si128((const __m128i*)(base + first * 2));
+  if (type == FloatType::f16) return _mm256_cvtph_ps(halves);
+  return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(halves), 16));
+}
+
+SK_INLINE __m256 load_floats(const float* p, uint32_t count) {
+  if (count >= 8) return _mm256_loadu_ps(p);
+  float part[8] = {};
+  memcpy(part, p, count * sizeof(float));
+  return _mm256_loadu_ps(part);
+}
+
+// Terms of up to eight groups of one row, `packed` and `q` at the first of them, which starts a
+// chunk of 128 elements.
+template <bool Nibbles, int GroupSize>
+SK_INLINE __m256 row_terms(const MatrixRows& w, const uint8_t* packed, const int8_t* q,
+                           uint64_t first, uint32_t count, __m256 d, __m256 s) {
+  constexpr int vector_elements = Nibbles ? 64 : 32;
+  constexpr int per_vector = GroupSize >= vector_elements ? 1 : vector_elements / GroupSize;
+  constexpr int vectors = 8 / per_vector;
+  constexpr int loads = GroupSize * per_vector / vector_elements;
+  const uint32_t bytes = count * (GroupSize * (Nibbles ? 4 : 8) / 8);
+  __m256i sums[vectors];
+#pragma GCC unroll 8
+  for (int v = 0; v < vectors; ++v) {
+    sums[v] = _mm256_setzero_si256();
+#pragma GCC unroll 4
+    for (int l = 0; l < loads; ++l) {
+      const uint32_t at = (uint32_t)(v * loads + l) * 32;
+      if (at >= bytes) continue;
+      _mm_prefetch((const char*)packed + at + 1024, _MM_HINT_T0);
+      const __m256i value = load_bytes(packed + at, bytes - at);
+      sums[v] = _mm256_add_epi32(
+          sums[v], Nibbles ? dot_words(value, q, at) : dot_bytes(value, load_q(q + at)));
+    }
+  }
+  const __m256 dots = _mm256_cvtepi32_ps(group_sums<per_vector>(sums));
+  const __m256 scaled =
+      _mm256_mul_ps(_mm256_mul_ps(load_scales(w.scales, first, count, w.type), d), dots);
+  return _mm256_add_ps(scaled, _mm256_mul_ps(load_scales(w.biases, first, count, w.type), s));
+}
+
+// acc[r] += terms[r][0], then [1], ...: the order of the specification.
+SK_INLINE __m128 add_terms(__m128 acc, const __m256* t, uint32_t count) {
+  const __m256d a = _mm256_castps_pd(_mm256_unpacklo_ps(t[0], t[1]));
+  const __m256d b = _mm256_castps_pd(_mm256_unpackhi_ps(t[0], t[1]));
+  const __m256d c = _mm256_castps_pd(_mm256_unpacklo_ps(t[2], t[3]));
+  const __m256d e = _mm256_castps_pd(_mm256_unpackhi_ps(t[2], t[3]));
+  const __m256 v[4] = {
+      _mm256_castpd_ps(_mm256_unpacklo_pd(a, c)), _mm256_castpd_ps(_mm256_unpackhi_pd(a, c)),
+      _mm256_castpd_ps(_mm256_unpacklo_pd(b, e)), _mm256_castpd_ps(_mm256_unpackhi_pd(b, e))};
+  for (uint32_t g = 0; g < count && g < 4; ++g) acc = _mm_add_ps(acc, _mm256_castps256_ps128(v[g]));
+  for (uint32_t g = 4; g < count; ++g) acc = _mm_add_ps(acc, _mm256_extractf128_ps(v[g - 4], 1));
+  return acc;
+}
+
+template <bool Nibbles, int GroupSize, int Rows>
+static void stream_token(const FastLinear& job, const uint8_t* const* packed, const uint32_t* rows,
+                         uint32_t token) {
+  const MatrixRows& w = job.weight;
+  const int8_t* q = job.input.q + (uint64_t)token * job.input.stride;
+  const float* d = job.input.d + (uint64_t)token * w.groups;
+  const float* s = job.input.s + (uint64_t)token * w.groups;
+  constexpr uint32_t bytes = GroupSize * (Nibbles ? 4 : 8) / 8;
+  __m128 acc = _mm_setzero_ps();
+  for (uint32_t g = 0; g < w.groups; g += 8) {
+    const uint32_t count = w.groups - g < 8 ? w.groups - g : 8;
+    const __m256 ds = load_floats(d + g, count), ss = load_floats(s + g, count);
+    __m256 terms[4];
+    for (int r = 0; r < 4; ++r)
+      terms[r] = r < Rows ? row_terms<Nibbles, GroupSize>(
+                                w, packed[r] + (uint64_t)g * bytes, q + (uint64_t)g * GroupSize,
+                                (uint64_t)rows[r] * w.groups + g, count, ds, ss)
+                          : _mm256_setzero_ps();
+    acc = add_terms(acc, terms, count);
+  }
+  float results[4];
+  _mm_storeu_ps(results, acc);
+  for (int r = 0; r < Rows; ++r)
+    job.output[(uint64_t)token * w.out + rows[r]] =
+        job.bias != nullptr ? results[r] + job.bias[rows[r]] : results[r];
+}
+
+template <bool Nibbles, int GroupSize>
+static void stream_rows_sized(const FastLinear& job, const uint8_t* const* packed,
+                              const uint32_t* rows, uint32_t count) {
+  for (uint32_t t = 0; t < job.tokens; ++t) {
+    if (count == 4) {
+      stream_token<Nibbles, GroupSize, 4>(job, packed, rows, t);
+    } else {
+      stream_token<Nibbles, GroupSize, 1>(job, packed, rows, t);
+    }
+  }
+}
+
+template <bool Nibbles>
+static void stream_rows_grouped(const FastLinear& job, const uint8_t* const* packed,
+                                const uint32_t* rows, uint32_t count) {
+  switch (job.weight.group_size) {
+    case 32:
+      return stream_rows_sized<Nibbles, 32>(job, packed, rows, count);
+    case 64:
+      return stream_rows_sized<Nibbles, 64>(job, packed, rows, count);
+    default:
+      return stream_rows_sized<Nibbles, 128>(job, packed, rows, count);
+  }
+}
+
+static void stream_rows(const FastLinear& job, const uint32_t* rows, uint32_t count,
+                        uint8_t* scratch) {
+  const MatrixRows& w = job.weight;
+  const uint8_t* packed[4];
+  for (uint32_t r = 0; r < count; ++r) {
+    packed[r] = w.data + (uint64_t)rows[r] * w.row_bytes;
+    if (w.bits == 4 || w.bits == 8) continue;
+    uint8_t* plain = scratch + (uint64_t)r * (w.in + 256);
+    unpack_row(packed[r], w.bits, plain, w.in);
+    packed[r] = plain;
+  }
+  if (w.bits == 4) return stream_rows_grouped<true>(job, packed, rows, count);
+  stream_rows_grouped<false>(job, packed, rows, count);
+}
+
+}  // namespace sk::SK_ISA
