@@ -37,7 +37,8 @@ await answer({
     const counts = await Promise.all(
       running.map(async (sequence) => {
         let count = 0;
-        for await (const _token of sequence.evaluate([17], { temperature: 0 })) {
+        for await (const token of sequence.evaluate([17], { temperature: 0 })) {
+          if (token === undefined) throw new Error('llama.cpp drew no token');
           if (startedAt === 0) startedAt = performance.now();
           else count += 1;
           if (count >= tokens) break;

@@ -1,6 +1,5 @@
 import { defineConfig } from 'vitepress';
 
-// VitePress reads the default export of this file.
 export default defineConfig({
   title: 'Sanctum',
   description: 'The operating system for one operator’s AI at home',
