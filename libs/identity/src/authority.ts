@@ -84,10 +84,8 @@ export async function createAuthority(
 /** Loads the CA for signing. Throws `certificate_invalid` naming the file. */
 export async function loadAuthority(home: HomePaths, now: Date): Promise<Authority> {
   const paths = home.ca;
-  const [pem, keyPem] = await Promise.all([
-    readPem(paths.cert, 'CA certificate'),
-    readPem(paths.key, 'CA private key'),
-  ]);
+  const pem = await readPem(paths.cert, 'CA certificate');
+  const keyPem = await readPem(paths.key, 'CA private key');
   try {
     const certificate = new x509.X509Certificate(pem);
     const der = x509.PemConverter.decodeFirst(keyPem);

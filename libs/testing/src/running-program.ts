@@ -3,6 +3,7 @@ import { EventEmitter, once } from 'node:events';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
+import { plainEnvironment } from './env.js';
 
 export interface ProgramOptions {
   readonly file: string;
@@ -50,7 +51,7 @@ export class RunningProgram {
       detached: true,
       stdio: ['ignore', 'pipe', 'pipe'],
       ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
-      ...(options.env === undefined ? {} : { env: { ...options.env } }),
+      env: plainEnvironment(options.env),
     });
     const program = new RunningProgram(child);
     await once(child, 'spawn');

@@ -14,6 +14,8 @@ const BODY_BYTES_TOLD_MAX = 1 << 20;
 const options = JSON.parse(process.argv[2] ?? '{}');
 let lastId = 0;
 let waiting = [];
+/** Exchanges whose request the parent has not noted yet, by id: it knows before the client does. */
+const unnoted = new Map();
 const sockets = new WeakMap();
 
 function tell(message) {
@@ -36,6 +38,7 @@ function onRequest(request, response) {
   response.on('close', () => tell({ event: 'closed', id, whole: response.writableFinished }));
   request.on('end', () => {
     const body = Buffer.concat(pieces);
+    unnoted.set(id, () => behave(behaviour, { request, response, body, released, nth }));
     tell({
       event: 'request',
       id,
@@ -48,7 +51,6 @@ function onRequest(request, response) {
       peer: request.socket.getPeerCertificate?.()?.subject?.CN ?? '',
       nth,
     });
-    behave(behaviour, { request, response, body, released, nth });
   });
 }
 
@@ -68,7 +70,11 @@ const server = options.tls
 server.keepAliveTimeout = options.keepAliveMs ?? 60_000;
 server.on('tlsClientError', (error) => tell({ event: 'tls_refused', message: error.message }));
 process.on('message', (message) => {
-  if (message.command !== 'release') return;
+  if (message.command === 'noted') {
+    unnoted.get(message.id)?.();
+    unnoted.delete(message.id);
+    return;
+  }
   const resolves = waiting;
   waiting = [];
   for (const resolve of resolves) resolve();

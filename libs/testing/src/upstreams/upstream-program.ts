@@ -113,6 +113,7 @@ export class UpstreamProgram {
         const request = { ...message, body: Buffer.from(message.body, 'base64') };
         this.requests.push(request);
         this.#events.emit('request', request);
+        this.#child.send({ command: 'noted', id: request.id });
         return;
       }
       case 'closed':
