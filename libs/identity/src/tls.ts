@@ -55,11 +55,9 @@ export async function readTlsFiles(
   usage: 'server' | 'client',
   now = new Date(),
 ): Promise<TlsMaterial> {
-  const [ca, cert, key] = await Promise.all([
-    readPem(paths.ca, 'CA certificate'),
-    readPem(paths.cert, 'certificate'),
-    readPem(paths.key, 'private key'),
-  ]);
+  const ca = await readPem(paths.ca, 'CA certificate');
+  const cert = await readPem(paths.cert, 'certificate');
+  const key = await readPem(paths.key, 'private key');
   const { faults, info } = verifyCertificate({ ca, cert, key, usage, path: paths.cert, now });
   const [first] = faults;
   if (first !== undefined || info === undefined) {
