@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url';
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
 const reports = mkdtempSync(path.join(os.tmpdir(), 'sanctum-gate-'));
 const bin = (name) => path.join(root, 'node_modules', '.bin', name);
+const STEP_TIMEOUT_MS = 20 * 60_000;
 const nx = (...args) => [bin('nx'), ...args, '--output-style=stream'];
 
 /** Tests are never answered from a cache; what only reads sources may be. */
@@ -28,6 +29,14 @@ const STEPS = [
 
 const steps = selectSteps(process.argv.slice(2));
 let failedSteps = 0;
+let running;
+// Steps run in groups of their own, so that an interrupt has to be passed on.
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
+  process.once(signal, () => {
+    if (running) process.kill(-running.pid, 'SIGKILL');
+    process.exit(1);
+  });
+}
 for (const step of steps) {
   const startedAt = performance.now();
   const code = await run(typeof step.command === 'function' ? step.command() : step.command);
@@ -60,6 +69,7 @@ function run([file, ...args]) {
     const child = spawn(file, args, {
       cwd: root,
       stdio: ['ignore', 'inherit', 'inherit'],
+      detached: true,
       env: {
         ...process.env,
         CI: 'true',
@@ -67,13 +77,23 @@ function run([file, ...args]) {
         NX_TUI: 'false',
         SANCTUM_TEST_REPORTS: reports,
         NODE_NO_WARNINGS: '1',
+        FORCE_COLOR: '0',
       },
     });
+    running = child;
     child.on('error', (error) => {
       console.error(error.message);
       resolve(127);
     });
-    child.on('close', (code, signal) => resolve(code ?? signal));
+    const timer = setTimeout(() => {
+      console.error(`gate: no end after ${STEP_TIMEOUT_MS / 60_000} minutes, killed`);
+      process.kill(-child.pid, 'SIGKILL');
+    }, STEP_TIMEOUT_MS);
+    child.on('close', (code, signal) => {
+      clearTimeout(timer);
+      running = undefined;
+      resolve(code ?? signal);
+    });
   });
 }
 
