@@ -19,8 +19,6 @@ std::vector<const Kernels*> detect() {
                       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vnni");
   if (avx512) found.push_back(kernels_avx512());
   if (avx2) found.push_back(kernels_avx2());
-#elif defined(__aarch64__)
-  found.push_back(kernels_neon());
 #endif
   found.push_back(kernels_portable());
   return found;

@@ -140,6 +140,5 @@ struct Kernels {
 const Kernels* kernels_portable();
 const Kernels* kernels_avx2();
 const Kernels* kernels_avx512();
-const Kernels* kernels_neon();
 
 }  // namespace sk
