@@ -6,7 +6,7 @@ import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { ensureModel } from './make-model.mjs';
-import { cache, machine, option, Peer, rate, ratios, told } from './rounds.mjs';
+import { cache, machine, option, Peer, portOf, rate, ratios, told } from './rounds.mjs';
 
 const here = path.dirname(fileURLToPath(import.meta.url));
 const root = path.resolve(here, '../../..');
@@ -93,7 +93,7 @@ function signed(folder) {
 
 async function readyUrl() {
   for await (const line of createInterface({ input: engine.stdout })) {
-    const port = /"msg":"ready".*?127\.0\.0\.1:(\d+)/.exec(line)?.[1];
+    const port = portOf(line);
     if (port) {
       engine.stdout.resume();
       return `http://127.0.0.1:${port}`;

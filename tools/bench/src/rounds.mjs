@@ -73,3 +73,9 @@ export async function answer(handlers) {
 export function rate(count, startedAt) {
   return (count / (performance.now() - startedAt)) * 1000;
 }
+
+/** The port a child tells: alone on a line, or in the `ready` log line of a service. */
+export function portOf(line) {
+  if (/^\d+$/.test(line)) return Number(line);
+  return line.includes('"msg":"ready"') ? JSON.parse(line).addresses[0].port : undefined;
+}

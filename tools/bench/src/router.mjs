@@ -6,7 +6,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { machine, median, option, ratios, told } from './rounds.mjs';
+import { machine, median, option, portOf, ratios, told } from './rounds.mjs';
 
 const here = path.dirname(fileURLToPath(import.meta.url));
 const root = path.resolve(here, '../../..');
@@ -97,7 +97,6 @@ async function startRouter(upstream) {
   return start(main, ['--router-config', file, '--port', '0'], { SANCTUM_HOME: folder });
 }
 
-/** The port a child prints: alone on a line, or in its `ready` log line. */
 async function start(script, args, env = {}) {
   const child = spawn(process.execPath, [script, ...args.map(String)], {
     stdio: ['ignore', 'pipe', 'inherit'],
@@ -105,10 +104,10 @@ async function start(script, args, env = {}) {
   });
   children.push(child);
   for await (const line of createInterface({ input: child.stdout })) {
-    const port = /^\d+$/.test(line) ? line : /"msg":"ready".*?127\.0\.0\.1:(\d+)/.exec(line)?.[1];
+    const port = portOf(line);
     if (port) {
       child.stdout.resume();
-      return Number(port);
+      return port;
     }
   }
   throw new Error(`${script} ended before it was ready`);
