@@ -254,7 +254,7 @@ int main(int argc, char** argv) {
   const uint64_t rounds = argc > 2 ? std::strtoull(argv[2], nullptr, 10) : 400;
   engine.seed(seed);
   const char* isas[] = {"portable", "avx2", "avx512", nullptr};
-  for (uint64_t i = 0; i < rounds; ++i) round(isas[i % 5]);
+  for (uint64_t i = 0; i < rounds; ++i) round(isas[i % (sizeof isas / sizeof *isas)]);
   std::printf("sanctum_fuzz: seed %llu, %llu rounds, %llu calls accepted, %llu refused\n",
               static_cast<unsigned long long>(seed), static_cast<unsigned long long>(rounds),
               static_cast<unsigned long long>(accepted), static_cast<unsigned long long>(refused));
