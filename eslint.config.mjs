@@ -74,7 +74,6 @@ export default tseslint.config(
       '.nx',
       '.sanctum',
       'docs-site/.vitepress/cache',
-      'tools/bench/**/vendor',
     ],
   },
   js.configs.recommended,
