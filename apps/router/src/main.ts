@@ -16,6 +16,7 @@ async function run(flags: Flags): Promise<void> {
   const file = resolve(flags.routerConfig ?? join(environment.home, 'instance.yaml'));
   await startRouter({
     instance: loadInstance(file),
+    configFile: file,
     home: dirname(file),
     environment: environment.variables,
     ...(flags.host === undefined ? {} : { host: flags.host }),

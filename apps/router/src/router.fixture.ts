@@ -1,7 +1,7 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseInstance } from '@sanctum/catalog';
+import { loadInstance } from '@sanctum/catalog';
 import type { Failover } from '@sanctum/contracts';
 import { createLogger } from '@sanctum/service-kit';
 import type { RouterLimits } from './limits.js';
@@ -29,6 +29,9 @@ export interface TestRouter {
   readonly failovers: readonly Failover[];
   readonly post: (body: unknown, init?: TestRequestInit) => Promise<Response>;
   readonly get: (path: string, init?: TestRequestInit) => Promise<Response>;
+  readonly configFile: string;
+  /** Writes instance.yaml anew: `services.router` without host and port, or raw text. */
+  readonly rewrite: (router: object | string) => void;
   /** Lines of the log with this message. */
   readonly logged: (message: string) => Record<string, unknown>[];
   /** One sample of `/metrics`, by name and labels as printed. */
@@ -47,9 +50,15 @@ export async function startTestRouter(options: TestRouterOptions): Promise<TestR
   const write = (line: string): void => {
     logs.push(JSON.parse(line) as Record<string, unknown>);
   };
+  const file = join(home, 'instance.yaml');
+  const rewrite = (router: object | string): void => {
+    writeFileSync(file, typeof router === 'string' ? router : textOf(router));
+  };
   try {
+    rewrite(options.router);
     const service = await startRouter({
-      instance: instanceOf(home, options.router),
+      instance: loadInstance(file),
+      configFile: file,
       home,
       environment: options.environment ?? {},
       logger: createLogger({ service: 'router', level: 'debug', stream: { write } }),
@@ -66,6 +75,8 @@ export async function startTestRouter(options: TestRouterOptions): Promise<TestR
       port,
       logs,
       failovers,
+      configFile: file,
+      rewrite,
       get,
       post: (body, init) => postJson(`${url}/v1/chat/completions`, body, init),
       logged: (message) => logs.filter(({ msg }) => msg === message),
@@ -78,13 +89,12 @@ export async function startTestRouter(options: TestRouterOptions): Promise<TestR
   }
 }
 
-/** JSON is YAML, so the fixture goes through the same schema as the operator's file. */
-function instanceOf(home: string, router: object): ReturnType<typeof parseInstance> {
-  const text = JSON.stringify({
+/** JSON is YAML, so the fixture goes through the same reader as the operator's file. */
+function textOf(router: object): string {
+  return JSON.stringify({
     instance: { name: 'test' },
     services: { router: { ...router, port: 0 } },
   });
-  return parseInstance(text, join(home, 'instance.yaml'));
 }
 
 function postJson(url: string, body: unknown, init: TestRequestInit = {}): Promise<Response> {

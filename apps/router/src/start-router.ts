@@ -1,7 +1,7 @@
 import { homePaths, type HomePaths, type Instance, type RouterSection } from '@sanctum/catalog';
-import type { Failover } from '@sanctum/contracts';
+import { CONFIG_REJECTED_REASON_MAX, type Failover } from '@sanctum/contracts';
 import { SanctumError } from '@sanctum/errors';
-import { ALWAYS_AVAILABLE, compileRoutingTable } from '@sanctum/routing';
+import { ALWAYS_AVAILABLE } from '@sanctum/routing';
 import {
   bootstrapService,
   createLogger,
@@ -17,14 +17,17 @@ import { limitsFrom, type RouterLimits } from './limits.js';
 import { RouterMetrics } from './metrics.js';
 import { Admission } from './proxy/admission.js';
 import { openFrontDoor } from './proxy/front-door.js';
-import type { ActiveRoutes, ProxyContext } from './proxy/proxy-context.js';
+import type { ProxyContext } from './proxy/proxy-context.js';
 import { StallWatch } from './proxy/stall-watch.js';
-import { closeBackends, resolveBackends } from './upstream/resolve-backends.js';
+import { ConfigReloader } from './reload/config-reloader.js';
+import { LiveRoutes } from './reload/live-routes.js';
 import { ROUTER_IDENTITY } from './upstream/upstream-tls.js';
 import type { Backend } from './upstream/upstream.js';
 
 export interface RouterOptions {
   readonly instance: Instance;
+  /** The file `instance` was read from: watched, and read again on SIGHUP. */
+  readonly configFile?: string;
   /** Absolute `$SANCTUM_HOME`. */
   readonly home: string;
   readonly environment: Readonly<Record<string, string | undefined>>;
@@ -46,31 +49,63 @@ export const ROUTER_VERSION = '0.1.0';
  * `config_invalid`, `certificate_invalid` or `port_in_use`.
  */
 export async function startRouter(options: RouterOptions): Promise<RunningService> {
-  const section = options.instance.services.router;
-  if (section === undefined) {
-    throw new SanctumError('config_invalid', 'instance.yaml has no services.router section.');
-  }
-  assertSupported(section);
+  const section = routerSectionOf(options.instance);
   const home = homePaths(options.home);
   const logger = options.logger ?? createLogger({ service: 'router' });
   const limits = { ...limitsFrom(section.limits), ...options.limits };
-  const backends = await resolveBackends(section, {
+  const routes = await LiveRoutes.open(section, {
     home,
     limits,
     environment: options.environment,
     warn: (message) => logger.warn({ transport: 'tls' }, message),
   });
+  logBackends(logger, routes);
   try {
-    for (const backend of backends) logBackend(logger, backend);
-    const routes = activeRoutes(section, backends);
     const service = await bootstrapService(
       serviceOptions(options, { section, home, logger, limits, routes }),
     );
-    return { ...service, stop: () => service.stop().finally(() => closeBackends(backends)) };
+    const reloader = startReloading(options, { service, routes, logger });
+    const stop = async (): Promise<void> => {
+      await reloader?.stop();
+      await service.stop().finally(() => routes.close());
+    };
+    return { ...service, stop };
   } catch (error) {
-    await closeBackends(backends);
+    await routes.close();
     throw error;
   }
+}
+
+function routerSectionOf({ services }: Instance): RouterSection {
+  if (services.router === undefined) {
+    throw new SanctumError('config_invalid', 'instance.yaml has no services.router section.');
+  }
+  assertSupported(services.router);
+  return services.router;
+}
+
+function startReloading(
+  { instance, configFile }: RouterOptions,
+  parts: { service: RunningService; routes: LiveRoutes; logger: ServiceContext['logger'] },
+): ConfigReloader | undefined {
+  if (configFile === undefined) return undefined;
+  const { service, routes, logger } = parts;
+  const reloader = new ConfigReloader({
+    file: configFile,
+    instance,
+    log: logger,
+    apply: async (next) => {
+      await routes.replace(routerSectionOf(next));
+      logBackends(logger, routes);
+    },
+    onRejected: (reason) =>
+      service.bus?.publishEvent('sanctum.incident.config-rejected', {
+        service: 'router',
+        reason: reason.slice(0, CONFIG_REJECTED_REASON_MAX),
+      }),
+  });
+  reloader.start();
+  return reloader;
 }
 
 interface Parts {
@@ -78,14 +113,14 @@ interface Parts {
   readonly home: HomePaths;
   readonly logger: ServiceContext['logger'];
   readonly limits: RouterLimits;
-  readonly routes: ActiveRoutes;
+  readonly routes: LiveRoutes;
 }
 
 function serviceOptions(options: RouterOptions, parts: Parts): ServiceOptions {
   const { section, limits, routes } = parts;
   const admission = new Admission(limits);
-  const probe = new BackendProbe(() => [...routes.backends.values()]);
-  const shared = { routes: () => routes, availabilityOf: ALWAYS_AVAILABLE, limits, admission };
+  const probe = new BackendProbe(() => [...routes.current().backends.values()]);
+  const shared = { routes: routes.current, availabilityOf: ALWAYS_AVAILABLE, limits, admission };
   const told = options.onFailover === undefined ? {} : { onFailover: options.onFailover };
   const bus = busOptions(options.instance, parts.home);
   return {
@@ -111,7 +146,7 @@ function serviceOptions(options: RouterOptions, parts: Parts): ServiceOptions {
       openFrontDoor({ ...proxyContext(shared, context), ...told }, next),
     health: async () => {
       const backends = await probe.states();
-      const byDefault = backends.find(({ name }) => name === routes.table.defaultBackend);
+      const byDefault = backends.find(({ name }) => name === routes.current().table.defaultBackend);
       return { healthy: byDefault?.healthy === true, details: { mode: 'routed', backends } };
     },
     drain: () => admission.drain(),
@@ -134,24 +169,6 @@ function proxyContext(
   };
 }
 
-function activeRoutes(section: RouterSection, backends: readonly Backend[]): ActiveRoutes {
-  const [first] = backends;
-  if (first === undefined) {
-    throw new SanctumError(
-      'config_invalid',
-      'services.router.backends declares no backend; name at least one, with its url.',
-      { param: 'services.router.backends' },
-    );
-  }
-  const table = compileRoutingTable({
-    backends,
-    defaultBackend: section.default ?? first.name,
-    strictModels: section.strict_models,
-    intentKeywords: section.intent_keywords,
-  });
-  return { table, backends: new Map(backends.map((backend) => [backend.name, backend])) };
-}
-
 /** NATS is for incidents and heartbeats; without a client certificate the router runs without it. */
 function busOptions(instance: Instance, home: HomePaths): ServiceBusOptions | undefined {
   const { nats } = instance.services;
@@ -162,6 +179,10 @@ function busOptions(instance: Instance, home: HomePaths): ServiceBusOptions | un
     tls: { ca: home.ca.cert, ...home.client(ROUTER_IDENTITY) },
     spoolFile: `${home.spool}/router.jsonl`,
   };
+}
+
+function logBackends(logger: ServiceContext['logger'], routes: LiveRoutes): void {
+  for (const backend of routes.current().backends.values()) logBackend(logger, backend);
 }
 
 function logBackend(logger: ServiceContext['logger'], { name, upstreams }: Backend): void {

@@ -43,10 +43,13 @@ export {
 export {
   SERVICE_STATES,
   eventEnvelopeSchema,
+  configRejectedSchema,
+  CONFIG_REJECTED_REASON_MAX,
   failoverSchema,
   heartbeatSchema,
   workerRestartedSchema,
   type EventEnvelope,
+  type ConfigRejected,
   type Failover,
   type Heartbeat,
   type ServiceState,

@@ -49,6 +49,14 @@ export const failoverSchema = z.strictObject({
   elapsedMs: count.optional(),
 });
 
+export const CONFIG_REJECTED_REASON_MAX = 2_000;
+
+/** A changed instance.yaml was not taken over; the service runs on with what it had. */
+export const configRejectedSchema = z.strictObject({
+  service: shortText,
+  reason: z.string().max(CONFIG_REJECTED_REASON_MAX),
+});
+
 /** What the bus puts around an event. `id` is the JetStream message id: consumers are idempotent. */
 export const eventEnvelopeSchema = z.strictObject({
   id: z.uuid(),
@@ -62,4 +70,5 @@ export type ServiceState = (typeof SERVICE_STATES)[number];
 export type Heartbeat = z.output<typeof heartbeatSchema>;
 export type WorkerRestarted = z.output<typeof workerRestartedSchema>;
 export type Failover = z.output<typeof failoverSchema>;
+export type ConfigRejected = z.output<typeof configRejectedSchema>;
 export type EventEnvelope = z.output<typeof eventEnvelopeSchema>;

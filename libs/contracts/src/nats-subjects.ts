@@ -1,9 +1,11 @@
 import type { z } from 'zod';
 import { IDENTITIES, serviceOf, type Identity, type ServiceName } from './identities.js';
 import {
+  configRejectedSchema,
   failoverSchema,
   heartbeatSchema,
   workerRestartedSchema,
+  type ConfigRejected,
   type Failover,
   type WorkerRestarted,
 } from './nats-payloads.js';
@@ -48,6 +50,14 @@ export const SUBJECTS = {
     subscribers: ['sanctumctl', 'guardian'],
     stream: 'INCIDENTS',
   },
+  configRejected: {
+    subject: 'sanctum.incident.config-rejected',
+    summary: 'A service kept its configuration because the changed file is not valid.',
+    payload: configRejectedSchema,
+    publishers: ['sanctum-server'],
+    subscribers: ['sanctumctl', 'guardian'],
+    stream: 'INCIDENTS',
+  },
 } as const satisfies Record<string, SubjectDefinition>;
 export type SubjectName = keyof typeof SUBJECTS;
 
@@ -55,6 +65,7 @@ export type SubjectName = keyof typeof SUBJECTS;
 export interface EventPayloads {
   'sanctum.incident.worker-restarted': WorkerRestarted;
   'sanctum.incident.failover': Failover;
+  'sanctum.incident.config-rejected': ConfigRejected;
 }
 export type EventSubject = keyof EventPayloads;
 

@@ -1,0 +1,90 @@
+import type { RouterSection } from '@sanctum/catalog';
+import { SanctumError } from '@sanctum/errors';
+import { compileRoutingTable } from '@sanctum/routing';
+import type { ActiveRoutes } from '../proxy/proxy-context.js';
+import {
+  closeBackends,
+  resolveBackends,
+  type ResolveOptions,
+} from '../upstream/resolve-backends.js';
+import type { Backend } from '../upstream/upstream.js';
+
+/**
+ * Owns the routes requests are planned by. They change as a whole: a request under way keeps the
+ * version it was planned with, whose connections close when no such request can be left.
+ */
+export class LiveRoutes {
+  readonly #options: ResolveOptions;
+  readonly #retired = new Map<readonly Backend[], NodeJS.Timeout>();
+  #active: ActiveRoutes;
+
+  private constructor(active: ActiveRoutes, options: ResolveOptions) {
+    this.#active = active;
+    this.#options = options;
+  }
+
+  /** Throws `config_invalid` or `certificate_invalid`, with nothing left open. */
+  static async open(section: RouterSection, options: ResolveOptions): Promise<LiveRoutes> {
+    return new LiveRoutes(await openRoutes(section, options), options);
+  }
+
+  readonly current = (): ActiveRoutes => this.#active;
+
+  /** All or nothing: throws as `open` does, and then the routes are what they were. */
+  async replace(section: RouterSection): Promise<void> {
+    const next = await openRoutes(section, this.#options);
+    const old = backendsOf(this.#active);
+    this.#active = next;
+    this.#retireLater(old);
+  }
+
+  /** Drops every upstream connection; requests under way fail. */
+  async close(): Promise<void> {
+    for (const timer of this.#retired.values()) clearTimeout(timer);
+    const retired = [...this.#retired.keys()].flat();
+    this.#retired.clear();
+    await closeBackends([...backendsOf(this.#active), ...retired]);
+  }
+
+  #retireLater(backends: readonly Backend[]): void {
+    const longestMs = Math.max(...backends.map(({ policy }) => policy.totalMs));
+    const timer = setTimeout(() => {
+      this.#retired.delete(backends);
+      void closeBackends(backends);
+    }, longestMs);
+    timer.unref();
+    this.#retired.set(backends, timer);
+  }
+}
+
+async function openRoutes(section: RouterSection, options: ResolveOptions): Promise<ActiveRoutes> {
+  const backends = await resolveBackends(section, options);
+  try {
+    return activeRoutes(section, backends);
+  } catch (error) {
+    await closeBackends(backends);
+    throw error;
+  }
+}
+
+function activeRoutes(section: RouterSection, backends: readonly Backend[]): ActiveRoutes {
+  const [first] = backends;
+  if (first === undefined) {
+    throw new SanctumError(
+      'config_invalid',
+      'services.router.backends declares no backend; name at least one, with its url.',
+      { param: 'services.router.backends' },
+    );
+  }
+  const table = compileRoutingTable({
+    backends,
+    defaultBackend: section.default ?? first.name,
+    strictModels: section.strict_models,
+    intentKeywords: section.intent_keywords,
+  });
+  return { table, backends: new Map(backends.map((backend) => [backend.name, backend])) };
+}
+
+function backendsOf(routes: ActiveRoutes): readonly Backend[] {
+  return [...routes.backends.values()];
+}
