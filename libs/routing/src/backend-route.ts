@@ -23,8 +23,8 @@ export interface Availability {
   readonly reason?: string;
 }
 
-/** Asked once per candidate; breakers and budgets answer it. */
-export type AvailabilityOf = (backend: string) => Availability;
+/** Asked once per candidate, with the client's model; breakers and budgets answer it. */
+export type AvailabilityOf = (backend: string, model: string | undefined) => Availability;
 
 export const ALWAYS_AVAILABLE: AvailabilityOf = () => AVAILABLE;
 

@@ -44,6 +44,7 @@ export const AUTO_MODEL = 'auto';
 
 interface Choice {
   readonly table: RoutingTable;
+  readonly model: string | undefined;
   readonly availabilityOf: AvailabilityOf;
   readonly steps: RouteStep[];
 }
@@ -58,8 +59,8 @@ export function chooseRoute(
   query: RouteQuery,
   availabilityOf: AvailabilityOf = ALWAYS_AVAILABLE,
 ): RouteDecision {
-  const choice: Choice = { table, availabilityOf, steps: [] };
   const { model } = query;
+  const choice: Choice = { table, model, availabilityOf, steps: [] };
   if (model === undefined || model === AUTO_MODEL) {
     choice.steps.push(
       { rule: 'exact', outcome: 'not_asked' },
@@ -128,7 +129,7 @@ function consider(
   choice: Choice,
   { rule, backend, by }: { rule: RouteRule; backend: string; by: string },
 ): boolean {
-  const { available, reason = 'unavailable' } = choice.availabilityOf(backend);
+  const { available, reason = 'unavailable' } = choice.availabilityOf(backend, choice.model);
   choice.steps.push(
     available
       ? { rule, outcome: 'matched', backend, by }
@@ -143,7 +144,7 @@ function takeDefault(
   unknownModel: boolean,
 ): RouteDecision {
   const backend = choice.table.defaultBackend;
-  const { available, reason } = choice.availabilityOf(backend);
+  const { available, reason } = choice.availabilityOf(backend, choice.model);
   choice.steps.push({
     rule: 'default',
     outcome: 'matched',

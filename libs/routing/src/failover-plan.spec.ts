@@ -3,15 +3,14 @@ import fc from 'fast-check';
 import {
   afterAttempt,
   ATTEMPT_MS_MIN,
-  classifyOutcome,
   firstByteWaitMs,
-  movesOn,
+  skipUrl,
   startFailover,
   startStreaming,
-  type AttemptOutcome,
   type FailoverPolicy,
   type FailoverState,
 } from './failover-plan.js';
+import { movesOn, type AttemptOutcome } from './outcome.js';
 
 const URL_LIMITS = { connectMs: 1_000, firstByteMs: 30_000, idleMs: 60_000 };
 
@@ -21,7 +20,7 @@ function policyOf(urls: number, totalMs = 600_000): FailoverPolicy {
 
 function run(policy: FailoverPolicy, outcomes: AttemptOutcome[]): FailoverState {
   return outcomes.reduce<FailoverState>(
-    (state, outcome) => afterAttempt(policy, state, { outcome, nowMs: 1 }),
+    (state, outcome) => afterAttempt(state, { outcome, nowMs: 1 }),
     startFailover(policy, 0),
   );
 }
@@ -66,8 +65,7 @@ describe('afterAttempt', () => {
   it('gives up at the total deadline, whatever URLs are left', () => {
     const policy = policyOf(3, 1_000);
     const state = startFailover(policy, 0);
-    const stallAt = (nowMs: number) =>
-      afterAttempt(policy, state, { outcome: { kind: 'stall' }, nowMs });
+    const stallAt = (nowMs: number) => afterAttempt(state, { outcome: { kind: 'stall' }, nowMs });
     const exhausted = { kind: 'exhausted', urlIndex: 0, reason: 'deadline' };
     expect(stallAt(1_000)).toEqual(exhausted);
     expect(stallAt(1_001 - ATTEMPT_MS_MIN)).toEqual(exhausted);
@@ -79,7 +77,7 @@ describe('afterAttempt', () => {
       fc.property(anyOutcome, (outcome) => {
         const policy = policyOf(3);
         const streaming = startStreaming(startFailover(policy, 0));
-        const end = afterAttempt(policy, streaming, { outcome, nowMs: 1 });
+        const end = afterAttempt(streaming, { outcome, nowMs: 1 });
         expect(end.urlIndex).toBe(0);
         expect(end.kind).toBe(outcome.kind === 'answered' ? 'returned' : 'broken');
       }),
@@ -96,7 +94,7 @@ describe('afterAttempt', () => {
           let state = startFailover(policy, 0);
           const visits = new Map([[0, 1]]);
           for (const outcome of outcomes) {
-            const next = afterAttempt(policy, state, { outcome, nowMs: 1 });
+            const next = afterAttempt(state, { outcome, nowMs: 1 });
             expect(next.urlIndex).toBeLessThan(urls);
             expect(next.urlIndex - state.urlIndex).toBeGreaterThanOrEqual(0);
             expect(next.urlIndex - state.urlIndex).toBeLessThanOrEqual(1);
@@ -120,32 +118,44 @@ describe('afterAttempt', () => {
     expect(startFailover(policyOf(2), 5)).toEqual({
       kind: 'trying',
       urlIndex: 0,
+      order: [0, 1],
+      position: 0,
       deadlineMs: 600_005,
       resent: false,
     });
   });
 });
 
-describe('classifyOutcome', () => {
-  it.each<[AttemptOutcome, string]>([
-    [answered(200), 'success'],
-    [answered(302), 'success'],
-    [answered(400), 'request_fault'],
-    [answered(404), 'request_fault'],
-    [answered(401), 'neutral'],
-    [answered(403), 'neutral'],
-    [answered(408), 'neutral'],
-    [answered(429), 'neutral'],
-    [answered(500), 'target_fault'],
-    [answered(529), 'target_fault'],
-    [{ kind: 'answered', status: 503, errorCode: 'loading' }, 'neutral'],
-    [{ kind: 'connect_failure' }, 'target_fault'],
-    [{ kind: 'transport' }, 'target_fault'],
-    [{ kind: 'stall' }, 'target_fault'],
-    [{ kind: 'stream_error' }, 'target_fault'],
-    [{ kind: 'stale_connection' }, 'neutral'],
-  ])('%j is %s', (outcome, expected) => {
-    expect(classifyOutcome(outcome)).toBe(expected);
+describe('an order other than all URLs', () => {
+  const policy = policyOf(4, 900);
+  const stall: AttemptOutcome = { kind: 'stall' };
+  const end = { outcome: stall, nowMs: 1 };
+
+  it('is followed, and nothing outside it is tried', () => {
+    let state = startFailover(policy, 0, [2, 0]);
+    expect(state).toMatchObject({ kind: 'trying', urlIndex: 2 });
+    state = afterAttempt(state, end);
+    expect(state).toMatchObject({ kind: 'trying', urlIndex: 0 });
+    expect(afterAttempt(state, end)).toEqual({ kind: 'exhausted', urlIndex: 0, reason: 'urls' });
+  });
+
+  it('may be empty', () => {
+    expect(startFailover(policy, 0, [])).toMatchObject({ kind: 'exhausted', reason: 'urls' });
+  });
+
+  it('is left by one place when a URL is skipped', () => {
+    const state = skipUrl(startFailover(policy, 0, [2, 0]));
+    expect(state).toMatchObject({ kind: 'trying', urlIndex: 0, deadlineMs: 900 });
+    expect(skipUrl(state)).toMatchObject({ kind: 'exhausted', reason: 'urls' });
+    const streaming = startStreaming(state);
+    expect(skipUrl(streaming)).toBe(streaming);
+  });
+
+  it('shares the time left among the URLs that are left in it', () => {
+    const state = startFailover(policy, 0, [2, 0]);
+    if (state.kind !== 'trying') throw new Error('unreachable');
+    const short = { ...policy, urls: policy.urls.map((url) => ({ ...url, firstByteMs: 1 })) };
+    expect(firstByteWaitMs(short, state, { stream: false, nowMs: 0 })).toBe(450);
   });
 });
 

@@ -1,3 +1,5 @@
+import { movesOn, type AttemptOutcome } from './outcome.js';
+
 /** Limits of one URL of a backend, in milliseconds. */
 export interface AttemptTimeouts {
   readonly connectMs: number;
@@ -14,28 +16,14 @@ export interface FailoverPolicy {
   readonly totalMs: number;
 }
 
-/** How one attempt ended before any content reached the client, or how a started stream ended. */
-export type AttemptOutcome =
-  | { readonly kind: 'answered'; readonly status: number; readonly errorCode?: string }
-  /** No connection, or no TLS session: the request was never sent. */
-  | { readonly kind: 'connect_failure' }
-  /** The connection broke before the answer was whole. */
-  | { readonly kind: 'transport' }
-  /** A kept-alive connection turned out to be closed: the request never reached the upstream. */
-  | { readonly kind: 'stale_connection' }
-  /** Nothing came in time. */
-  | { readonly kind: 'stall' }
-  /** 200, and then an error event instead of content. */
-  | { readonly kind: 'stream_error' };
-
-/** What an outcome says about its target; only `target_fault` is evidence against it. */
-export type OutcomeClass = 'success' | 'target_fault' | 'neutral' | 'request_fault';
-
 export type FailoverState =
   /** An attempt at `urlIndex` is under way and nothing has reached the client. */
   | {
       readonly kind: 'trying';
       readonly urlIndex: number;
+      /** URLs to try, in this order; `position` is where `urlIndex` stands in it. */
+      readonly order: readonly number[];
+      readonly position: number;
       readonly deadlineMs: number;
       readonly resent: boolean;
     }
@@ -50,9 +38,24 @@ export type FailoverState =
 
 export type ExhaustedReason = 'urls' | 'deadline';
 
-/** First URL, full deadline. Nothing is sticky: every request starts here. */
-export function startFailover(policy: FailoverPolicy, nowMs: number): FailoverState {
-  return { kind: 'trying', urlIndex: 0, deadlineMs: nowMs + policy.totalMs, resent: false };
+/**
+ * First URL of the order, full deadline. Nothing is sticky: every request starts here. `order` is
+ * what breakers and cool-downs leave of the URLs (`orderUrls`); by default all, primary first.
+ */
+export function startFailover(
+  policy: FailoverPolicy,
+  nowMs: number,
+  order: readonly number[] = policy.urls.map((_, index) => index),
+): FailoverState {
+  const [urlIndex] = order;
+  if (urlIndex === undefined) return { kind: 'exhausted', urlIndex: 0, reason: 'urls' };
+  const deadlineMs = nowMs + policy.totalMs;
+  return { kind: 'trying', urlIndex, order, position: 0, deadlineMs, resent: false };
+}
+
+/** The URL at hand may not be called after all: its only probe was just taken by another request. */
+export function skipUrl(state: FailoverState): FailoverState {
+  return state.kind === 'trying' ? nextUrl(state) : state;
 }
 
 /** The first content of the answer goes to the client: failing over ends here. */
@@ -67,14 +70,13 @@ export function startStreaming(state: FailoverState): FailoverState {
  * any other answer is returned.
  */
 export function afterAttempt(
-  policy: FailoverPolicy,
   state: FailoverState,
   end: { outcome: AttemptOutcome; nowMs: number },
 ): FailoverState {
   const { outcome, nowMs } = end;
   switch (state.kind) {
     case 'trying':
-      return afterTry(policy, state, { outcome, nowMs });
+      return afterTry(state, { outcome, nowMs });
     case 'streaming':
       return outcome.kind === 'answered'
         ? { kind: 'returned', urlIndex: state.urlIndex }
@@ -90,7 +92,6 @@ export function afterAttempt(
 export const ATTEMPT_MS_MIN = 10;
 
 function afterTry(
-  policy: FailoverPolicy,
   state: Extract<FailoverState, { kind: 'trying' }>,
   { outcome, nowMs }: { outcome: AttemptOutcome; nowMs: number },
 ): FailoverState {
@@ -101,38 +102,15 @@ function afterTry(
   if (outcome.kind === 'stale_connection' && !state.resent) {
     return { ...state, resent: true };
   }
-  return urlIndex + 1 < policy.urls.length
-    ? { kind: 'trying', urlIndex: urlIndex + 1, deadlineMs, resent: false }
-    : { kind: 'exhausted', urlIndex, reason: 'urls' };
+  return nextUrl(state);
 }
 
-/** Whether another URL may do better. */
-export function movesOn(outcome: AttemptOutcome): boolean {
-  if (outcome.kind !== 'answered') return true;
-  return outcome.status >= 500 || outcome.status === 429 || outcome.status === 408;
-}
-
-const NEUTRAL_STATUSES: ReadonlySet<number> = new Set([401, 403, 408, 429]);
-
-/** What the outcome counts as for breakers and metrics. */
-export function classifyOutcome(outcome: AttemptOutcome): OutcomeClass {
-  switch (outcome.kind) {
-    case 'answered':
-      return classifyStatus(outcome.status, outcome.errorCode);
-    case 'stale_connection':
-      return 'neutral';
-    case 'connect_failure':
-    case 'transport':
-    case 'stall':
-    case 'stream_error':
-      return 'target_fault';
-  }
-}
-
-function classifyStatus(status: number, errorCode: string | undefined): OutcomeClass {
-  if (status < 400) return 'success';
-  if (NEUTRAL_STATUSES.has(status) || errorCode === 'loading') return 'neutral';
-  return status >= 500 ? 'target_fault' : 'request_fault';
+function nextUrl(state: Extract<FailoverState, { kind: 'trying' }>): FailoverState {
+  const position = state.position + 1;
+  const urlIndex = state.order[position];
+  return urlIndex === undefined
+    ? { kind: 'exhausted', urlIndex: state.urlIndex, reason: 'urls' }
+    : { ...state, urlIndex, position, resent: false };
 }
 
 /**
@@ -146,6 +124,6 @@ export function firstByteWaitMs(
 ): number {
   const leftMs = Math.max(0, state.deadlineMs - nowMs);
   const ownMs = policy.urls[state.urlIndex]?.firstByteMs ?? leftMs;
-  const shareMs = stream ? 0 : leftMs / (policy.urls.length - state.urlIndex);
+  const shareMs = stream ? 0 : leftMs / (state.order.length - state.position);
   return Math.min(leftMs, Math.max(ownMs, shareMs));
 }

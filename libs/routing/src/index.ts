@@ -28,17 +28,62 @@ export {
 export {
   afterAttempt,
   ATTEMPT_MS_MIN,
-  classifyOutcome,
   firstByteWaitMs,
-  movesOn,
+  skipUrl,
   startFailover,
   startStreaming,
-  type AttemptOutcome,
   type AttemptTimeouts,
   type ExhaustedReason,
   type FailoverPolicy,
   type FailoverState,
-  type OutcomeClass,
 } from './failover-plan.js';
+export {
+  classifyOutcome,
+  judgeAttempts,
+  movesOn,
+  type AttemptOutcome,
+  type JudgedAttempt,
+  type OutcomeClass,
+} from './outcome.js';
+export { orderUrls, type UrlStanding } from './url-order.js';
+export {
+  CLOSED_BREAKER,
+  DEFAULT_BREAKER,
+  type BreakerResult,
+  type BreakerSettings,
+  type BreakerStanding,
+  type BreakerState,
+  type Passage,
+} from './breaker.js';
+export { BREAKERS_PER_URL_MAX, BreakerBook } from './breaker-book.js';
+export {
+  COOL_DOWN_MS_MIN,
+  coolDownMs,
+  DEFAULT_COOL_DOWN,
+  type CoolDownSettings,
+} from './retry-after.js';
+export {
+  DEFAULT_SLOW_TRIP_COUNT,
+  EMA_ALPHA,
+  observeLatency,
+  type LatencyState,
+  type SlownessSettings,
+} from './latency-ema.js';
+export { LocalCalendar, type LocalDay } from './local-day.js';
+export {
+  DailyBudgets,
+  type BudgetScope,
+  type BudgetStanding,
+  type BudgetUse,
+} from './daily-budget.js';
+export {
+  AnswerInspector,
+  DEFAULT_DETECTORS,
+  LINE_CHARS_MAX,
+  severityOf,
+  type AnswerFinding,
+  type AnswerReport,
+  type DetectorSettings,
+} from './answer-inspector.js';
 export { FirstContentDetector, wholeEventsEnd, type StreamVerdict } from './first-content.js';
 export { exceedsJsonElements } from './json-bytes.js';

@@ -100,10 +100,7 @@ export class Exchange implements AttemptOwner {
     if (plan === undefined) return;
     const outcome = this.#judged(end, upstream.backend);
     this.#account.attemptEnded(outcome, end.waitedMs);
-    this.#state = afterAttempt(plan.backend.policy, this.#state, {
-      outcome,
-      nowMs: performance.now(),
-    });
+    this.#state = afterAttempt(this.#state, { outcome, nowMs: performance.now() });
     if (movesOn(outcome)) this.#trailOf(plan).failed(upstream, end);
     switch (this.#state.kind) {
       case 'trying':

@@ -1,0 +1,191 @@
+import { describe, expect, it } from '@jest/globals';
+import fc from 'fast-check';
+import {
+  AnswerInspector,
+  DEFAULT_DETECTORS,
+  LINE_CHARS_MAX,
+  REPETITION_TIMES_MIN,
+  severityOf,
+  type AnswerReport,
+} from './answer-inspector.js';
+import { REPETITION_PERIOD_MAX } from './repetition.js';
+
+const event = (value: unknown): string => `data: ${JSON.stringify(value)}\n\n`;
+const delta = (value: unknown, finish: string | null = null): string =>
+  event({ id: 'x', choices: [{ index: 0, delta: value, finish_reason: finish }] });
+const stream = (...deltas: string[]): string =>
+  deltas.map((content) => delta({ content })).join('') + delta({}, 'stop') + 'data: [DONE]\n\n';
+
+/** As the router sees bytes: one character each. */
+const latin1 = (text: string): string => Buffer.from(text, 'utf8').toString('latin1');
+
+function inspect(text: string, isWhole = true): AnswerReport {
+  const inspector = new AnswerInspector(DEFAULT_DETECTORS);
+  inspector.push(latin1(text));
+  return inspector.report(isWhole);
+}
+
+describe('what is wrong with an answer', () => {
+  it.each([
+    ['no delta', stream(), 'empty_content'],
+    ['only white space', stream(' ', '\n\n'), 'empty_content'],
+    ['nothing at all', '', 'empty_content'],
+    ['null content', delta({ content: null }, 'stop'), 'empty_content'],
+    [
+      'an empty message',
+      JSON.stringify({ choices: [{ message: { content: '' } }] }),
+      'empty_content',
+    ],
+    ['one unit again and again', stream(...Array<string>(60).fill('190/ ')), 'pure_repetition'],
+    ['one character', stream('!'.repeat(300)), 'pure_repetition'],
+    ['escaped units', stream('\n"x"\n'.repeat(80)), 'pure_repetition'],
+    ['a tag over several deltas', stream('a ', '</', 'think', '>', ' b'), 'think_tag_leak'],
+    ['an escaped tag', stream('#').replace('"#"', '"\\u003cthink\\u003e hm"'), 'think_tag_leak'],
+    ['three bytes, cut off', delta({ content: 'abc' }) + delta({}, 'length'), 'truncated_tiny'],
+  ])('%s', (_name, answer, finding) => {
+    expect(inspect(answer).finding).toBe(finding);
+  });
+
+  it.each([
+    ['a sentence', stream('2 + 2 ', 'equals 4.')],
+    ['JSON with spaces', JSON.stringify({ choices: [{ message: { content: 'Hi' } }] }, null, 2)],
+    ['a completion', event({ choices: [{ text: 'Hi', finish_reason: 'stop' }] })],
+    ['a refusal', delta({ refusal: 'I may not.' }, 'stop')],
+    ['reasoning alone', delta({ reasoning_content: 'hm' }, 'length')],
+    [
+      'a tool call',
+      delta({ tool_calls: [{ function: { name: 'f', arguments: '' } }] }, 'tool_calls'),
+    ],
+    ['four bytes, cut off', delta({ content: 'abcd' }) + delta({}, 'length')],
+    ['a short repetition', stream('ha ha ha ha ha ha')],
+    ['a repetition that ends otherwise', stream('190/ '.repeat(60), 'done')],
+    ['words about a tag', stream('the think> tag', ' and <thinking>')],
+    ['text that looks like a field', stream('say "content":"" and "finish_reason":"length"')],
+  ])('nothing, with %s', (_name, answer) => {
+    expect(inspect(answer).finding).toBeUndefined();
+  });
+
+  it('is not asked of an answer that broke off', () => {
+    expect(inspect(delta({ role: 'assistant' }), false).finding).toBeUndefined();
+  });
+
+  it('is a strike when broken, and counted when suspicious', () => {
+    expect(severityOf('empty_content')).toBe('broken');
+    expect(severityOf('pure_repetition')).toBe('broken');
+    expect(severityOf('think_tag_leak')).toBe('suspicious');
+    expect(severityOf('truncated_tiny')).toBe('suspicious');
+  });
+});
+
+describe('tokens of an answer', () => {
+  it('are those of the usage', () => {
+    const usage = { prompt_tokens: 12, completion_tokens: 8, total_tokens: 20 };
+    const expected = { promptTokens: 12, completionTokens: 8, isEstimate: false };
+    expect(inspect(stream('a', 'b') + event({ choices: [], usage }))).toMatchObject(expected);
+    expect(inspect(JSON.stringify({ choices: [], usage }, null, 1))).toMatchObject(expected);
+    const details = { completion_tokens_details: { reasoning_tokens: 3 }, ...usage };
+    expect(inspect(event({ usage: details }))).toMatchObject(expected);
+    expect(inspect(event({ usage: { input_tokens: 12, output_tokens: 8 } }))).toMatchObject(
+      expected,
+    );
+  });
+
+  it('are the deltas that carry something when there is none', () => {
+    expect(inspect(stream('a', '', 'b', 'c'))).toMatchObject({
+      completionTokens: 3,
+      promptTokens: undefined,
+      isEstimate: true,
+    });
+    const reasoned = delta({ reasoning_content: 'hm' }) + stream('a');
+    expect(inspect(reasoned, false).completionTokens).toBeGreaterThan(0);
+  });
+
+  it('are found behind a body of any length, of which next to nothing is kept', () => {
+    const inspector = new AnswerInspector(DEFAULT_DETECTORS);
+    inspector.push('{"choices":[{"message":{"content":"');
+    for (let sent = 0; sent < 3 * LINE_CHARS_MAX; sent += 1_024) inspector.push('x'.repeat(1_024));
+    inspector.push('"}}],"usage":{"prompt_tokens":5,"completion_tokens":70000}}');
+    expect(inspector.report(true)).toEqual({
+      finding: undefined,
+      promptTokens: 5,
+      completionTokens: 70_000,
+      isEstimate: false,
+    });
+  });
+});
+
+/** The reference parses every event and keeps all of the text. */
+function reference(contents: readonly string[], finish: string): AnswerReport['finding'] {
+  const text = contents.join('');
+  if (text.trim() === '') return 'empty_content';
+  for (let period = 1; period <= REPETITION_PERIOD_MAX; period++) {
+    const unit = text.slice(0, period);
+    const whole = unit.repeat(Math.ceil(text.length / period)).slice(0, text.length);
+    const isLong = text.length >= DEFAULT_DETECTORS.repetitionCharsMin;
+    if (whole === text && isLong && text.length >= period * REPETITION_TIMES_MIN) {
+      return 'pure_repetition';
+    }
+  }
+  if (text.includes('<think>') || text.includes('</think>')) return 'think_tag_leak';
+  return finish === 'length' && text.length < DEFAULT_DETECTORS.tinyBytes
+    ? 'truncated_tiny'
+    : undefined;
+}
+
+describe('AnswerInspector', () => {
+  const piece = fc.oneof(
+    fc.constantFrom('', ' ', 'a', 'ab', '<', '</', 'think', '>', '"', '\\', '\n', '190/ '),
+    fc.string({ maxLength: 5 }),
+  );
+  const contents = fc.oneof(
+    fc.array(piece, { maxLength: 30 }),
+    fc
+      .tuple(fc.string({ minLength: 1, maxLength: 70 }), fc.integer({ min: 1, max: 260 }))
+      .map(([unit, times]) => Array<string>(times).fill(unit)),
+  );
+  const finish = fc.constantFrom('stop', 'length');
+
+  it('agrees with a reference that parses every event and keeps all text', () => {
+    fc.assert(
+      fc.property(contents, finish, (texts, reason) => {
+        const whole =
+          texts.map((content) => delta({ content })).join('') +
+          delta({}, reason) +
+          'data: [DONE]\n\n';
+        const report = inspect(whole);
+        expect(report.finding).toBe(reference(texts, reason));
+        expect(report.completionTokens).toBe(texts.filter((text) => text !== '').length);
+      }),
+    );
+  });
+
+  it('says the same however the bytes are split', () => {
+    fc.assert(
+      fc.property(contents, finish, fc.array(fc.nat()), (texts, reason, cuts) => {
+        const whole = latin1(
+          texts.map((content) => delta({ content })).join('') + delta({}, reason),
+        );
+        const places = [...new Set(cuts.map((cut) => cut % (whole.length + 1)))].sort(
+          (a, b) => a - b,
+        );
+        const inspector = new AnswerInspector(DEFAULT_DETECTORS);
+        let from = 0;
+        for (const to of [...places, whole.length]) {
+          inspector.push(whole.slice(from, to));
+          from = to;
+        }
+        expect(inspector.report(true)).toEqual(inspect(whole));
+      }),
+    );
+  });
+
+  it('takes any bytes', () => {
+    fc.assert(
+      fc.property(fc.array(fc.string({ unit: 'binary' })), (pieces) => {
+        const inspector = new AnswerInspector(DEFAULT_DETECTORS);
+        for (const one of pieces) inspector.push(latin1(one));
+        expect(inspector.report(true).completionTokens).toBeGreaterThanOrEqual(0);
+      }),
+    );
+  });
+});

@@ -1,0 +1,145 @@
+import { scanAnswer, scanUsage, type AnswerFacts } from './answer-scan.js';
+import { RepetitionWatch } from './repetition.js';
+
+export interface DetectorSettings {
+  /** A shorter answer is never called a repetition. */
+  readonly repetitionCharsMin: number;
+  /** An answer cut off by the length limit before so many bytes is suspicious. */
+  readonly tinyBytes: number;
+}
+
+export const DEFAULT_DETECTORS: DetectorSettings = { repetitionCharsMin: 200, tinyBytes: 4 };
+
+/** A unit that occurs fewer times is no repetition. */
+export const REPETITION_TIMES_MIN = 8;
+/** Of an unfinished line kept back; a longer one is not read, only its usage is looked for. */
+export const LINE_CHARS_MAX = 65_536;
+/** Of such a line kept to find its usage, which comes last. */
+const TAIL_CHARS = 2_048;
+
+/** What is wrong with an answer that arrived whole. */
+export type AnswerFinding =
+  'empty_content' | 'pure_repetition' | 'think_tag_leak' | 'truncated_tiny';
+
+/** `broken` is a strike against the target, `suspicious` is only counted. */
+export function severityOf(finding: AnswerFinding): 'broken' | 'suspicious' {
+  switch (finding) {
+    case 'empty_content':
+    case 'pure_repetition':
+      return 'broken';
+    case 'think_tag_leak':
+    case 'truncated_tiny':
+      return 'suspicious';
+  }
+}
+
+export interface AnswerReport {
+  readonly finding: AnswerFinding | undefined;
+  /** Undefined when the answer carried no usage. */
+  readonly promptTokens: number | undefined;
+  /** From usage, else the deltas that carried something: one delta is about one token. */
+  readonly completionTokens: number;
+  readonly isEstimate: boolean;
+}
+
+const THINK_TAG = /<\/?think>/;
+const THINK_TAG_CHARS = '</think>'.length;
+
+/**
+ * Reads an answer as it passes by: what it says of usage, and whether it is garbage. Takes an event
+ * stream or a JSON body, one character per byte, split anywhere. Of the text nothing is kept but the
+ * unfinished line and the last few characters. Several choices are read as one text.
+ */
+export class AnswerInspector {
+  readonly #settings: DetectorSettings;
+  readonly #repetition = new RepetitionWatch();
+  #line = '';
+  /** A line was too long: content is unknown, and only the end of it is kept. */
+  #isOpaque = false;
+  #textBytes = 0;
+  #isVisible = false;
+  #deltas = 0;
+  #others = 0;
+  #recent = '';
+  #leaksThinking = false;
+  #finishReason: string | undefined;
+  #promptTokens: number | undefined;
+  #completionTokens: number | undefined;
+
+  constructor(settings: DetectorSettings) {
+    this.#settings = settings;
+  }
+
+  push(piece: string): void {
+    const end = piece.lastIndexOf('\n') + 1;
+    if (end === 0) {
+      this.#keep(piece);
+      return;
+    }
+    this.#read(this.#line + piece.slice(0, end));
+    this.#line = '';
+    if (end < piece.length) this.#keep(piece.slice(end));
+  }
+
+  /** Once, when nothing more comes. `isWhole` is false for an answer that broke off. */
+  report(isWhole: boolean): AnswerReport {
+    if (this.#line !== '') this.#read(this.#line);
+    this.#line = '';
+    return {
+      finding: isWhole ? this.#finding() : undefined,
+      promptTokens: this.#promptTokens,
+      completionTokens: this.#completionTokens ?? this.#deltas,
+      isEstimate: this.#completionTokens === undefined,
+    };
+  }
+
+  #keep(piece: string): void {
+    this.#line += piece;
+    if (this.#line.length <= LINE_CHARS_MAX) return;
+    this.#isOpaque = true;
+    this.#line = this.#line.slice(-TAIL_CHARS);
+  }
+
+  #read(lines: string): void {
+    if (this.#isOpaque) {
+      this.#usage(scanUsage(lines));
+      return;
+    }
+    const facts = scanAnswer(lines);
+    this.#usage(facts);
+    this.#finishReason = facts.finishReason ?? this.#finishReason;
+    this.#others += facts.others;
+    this.#deltas += facts.texts.length + facts.others;
+    for (const text of facts.texts) this.#text(text);
+  }
+
+  #text(text: string): void {
+    this.#textBytes += text.length;
+    this.#isVisible ||= /\S/.test(text);
+    this.#repetition.push(text);
+    if (this.#leaksThinking) return;
+    const joined = this.#recent + text;
+    this.#leaksThinking = THINK_TAG.test(joined);
+    this.#recent = joined.slice(1 - THINK_TAG_CHARS);
+  }
+
+  #usage({
+    promptTokens,
+    completionTokens,
+  }: Pick<AnswerFacts, 'promptTokens' | 'completionTokens'>): void {
+    this.#promptTokens = promptTokens ?? this.#promptTokens;
+    this.#completionTokens = completionTokens ?? this.#completionTokens;
+  }
+
+  #finding(): AnswerFinding | undefined {
+    if (this.#isOpaque) return undefined;
+    const { repetitionCharsMin: charsMin, tinyBytes } = this.#settings;
+    if (!this.#isVisible && this.#others === 0) return 'empty_content';
+    if (this.#repetition.isRepetition({ charsMin, timesMin: REPETITION_TIMES_MIN })) {
+      return 'pure_repetition';
+    }
+    if (this.#leaksThinking) return 'think_tag_leak';
+    const isCut = this.#finishReason === 'length' && this.#others === 0;
+    return isCut && this.#textBytes < tinyBytes ? 'truncated_tiny' : undefined;
+  }
+}
