@@ -60,7 +60,7 @@ const boundaries = (constraints) => [
   { enforceBuildableLibDependency: false, allow: [], depConstraints: constraints },
 ];
 
-const domainSources = ['routing', 'generation', 'contracts', 'errors'].map(
+const domainSources = ['routing', 'dialects', 'generation', 'contracts', 'errors'].map(
   (name) => `libs/${name}/src/**/*.ts`,
 );
 

@@ -1,4 +1,5 @@
 export { parseWith } from './parse-with.js';
+export { DIALECTS, DIALECT_PATHS, type Dialect } from './dialects.js';
 export {
   REQUEST_LIMITS,
   chatCompletionRequestSchema,

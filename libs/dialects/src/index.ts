@@ -1,0 +1,11 @@
+export {
+  DIALECT_LIMITS,
+  type AnswerStamp,
+  type AnswerStream,
+  type ChatBody,
+  type Translation,
+} from './translation.js';
+export { translate } from './translate.js';
+export { messagesError, type MessagesError } from './messages/error.js';
+export { messagesRequestSchema } from './messages/request-schema.js';
+export { responsesRequestSchema } from './responses/request-schema.js';

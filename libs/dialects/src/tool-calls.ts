@@ -1,0 +1,78 @@
+import { SanctumError } from '@sanctum/errors';
+import type { ToolCallPiece } from './chat-answer.js';
+import { DIALECT_LIMITS } from './translation.js';
+
+/** News of one tool call; `ordinal` is its place among the calls of the answer. */
+export interface ToolCallNews {
+  readonly ordinal: number;
+  /** Set once, with the first news of a call. */
+  readonly opened: { readonly id: string; readonly name: string } | undefined;
+  readonly arguments: string;
+}
+
+interface Call {
+  readonly ordinal: number;
+  readonly index: number | undefined;
+  id: string | undefined;
+  isOpen: boolean;
+  /** Arguments that came before the name. */
+  early: string;
+}
+
+/**
+ * Makes one account of tool calls out of what servers send: the id and the name in the first piece
+ * or in all of them, no index, the same index for several calls, no id at all.
+ */
+export class ToolCallBook {
+  readonly #calls: Call[] = [];
+  readonly #mintId: (ordinal: number) => string;
+
+  constructor(mintId: (ordinal: number) => string) {
+    this.#mintId = mintId;
+  }
+
+  get isEmpty(): boolean {
+    return this.#calls.length === 0;
+  }
+
+  push(piece: ToolCallPiece): ToolCallNews | undefined {
+    const call = this.#find(piece) ?? this.#add(piece);
+    call.id ??= piece.id;
+    if (call.isOpen) {
+      if (piece.arguments === '') return undefined;
+      return { ordinal: call.ordinal, opened: undefined, arguments: piece.arguments };
+    }
+    call.early += piece.arguments;
+    if (piece.name === undefined) return undefined;
+    call.isOpen = true;
+    const opened = { id: call.id ?? this.#mintId(call.ordinal), name: piece.name };
+    return { ordinal: call.ordinal, opened, arguments: call.early };
+  }
+
+  #find(piece: ToolCallPiece): Call | undefined {
+    if (piece.id !== undefined) {
+      const known = this.#calls.find(({ id }) => id === piece.id);
+      if (known !== undefined) return known;
+    }
+    const last = this.#calls.at(-1);
+    const sameIndex =
+      piece.index === undefined ? last : this.#calls.findLast(({ index }) => index === piece.index);
+    const isAnother =
+      piece.name !== undefined && sameIndex?.isOpen === true && piece.id !== undefined;
+    const isWhole = piece.index === undefined && piece.name !== undefined;
+    return isAnother || isWhole ? undefined : sameIndex;
+  }
+
+  #add({ index, id }: ToolCallPiece): Call {
+    const ordinal = this.#calls.length;
+    if (ordinal >= DIALECT_LIMITS.toolCalls) {
+      throw new SanctumError(
+        'upstream_failed',
+        `The upstream's answer has more than ${DIALECT_LIMITS.toolCalls} tool calls.`,
+      );
+    }
+    const call: Call = { ordinal, index, id, isOpen: false, early: '' };
+    this.#calls.push(call);
+    return call;
+  }
+}
