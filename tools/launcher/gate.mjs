@@ -23,6 +23,7 @@ const STEPS = [
   { name: 'build', command: nx('run-many', '-t', 'build', '--parallel=2') },
   { name: 'test', command: nx('run-many', '-t', 'test', '--parallel=2', '--skip-nx-cache') },
   { name: 'sanitize', command: nx('run-many', '-t', 'native-sanitize', '--skip-nx-cache') },
+  { name: 'arm64', command: nx('run-many', '-t', 'native-arm64', '--skip-nx-cache') },
   { name: 'e2e', command: nx('run-many', '-t', 'e2e', '--skip-nx-cache') },
   { name: 'docs', command: nx('run-many', '-t', 'docs') },
 ];

@@ -42,12 +42,39 @@ async function command(name, args) {
   }
 }
 
+const LIBRARY_FILE = 'libsanctum_cpu.so';
+const ARM64 = [
+  '-DCMAKE_SYSTEM_NAME=Linux',
+  '-DCMAKE_SYSTEM_PROCESSOR=aarch64',
+  '-DCMAKE_CXX_COMPILER=aarch64-linux-gnu-g++',
+];
+
+/**
+ * What can be built: the files, the one to return first. Only the library lies where openKernels
+ * looks for it.
+ */
+const VARIANTS = {
+  library: { folder: '', suffix: '', files: [LIBRARY_FILE], options: [] },
+  sanitize: {
+    ...{ folder: '', suffix: '-sanitize', files: ['sanctum_fuzz'] },
+    options: ['-DSANCTUM_SANITIZE=ON'],
+  },
+  'same-bits': {
+    ...{ folder: 'same-bits', suffix: '', files: ['sanctum_same_bits', LIBRARY_FILE] },
+    options: ['-DSANCTUM_SAME_BITS=ON'],
+  },
+  'same-bits-arm64': {
+    ...{ folder: 'same-bits', suffix: '-arm64', files: ['sanctum_same_bits', LIBRARY_FILE] },
+    options: ['-DSANCTUM_SAME_BITS=ON', ...ARM64],
+  },
+};
+
 /** Returns the path of the built file, building it if it is not there yet. */
-export async function buildNative({ sanitize = false } = {}) {
+export async function buildNative(name = 'library') {
+  const variant = VARIANTS[name];
   const digest = await digestOf(await sourceFiles(native));
-  const file = sanitize ? 'sanctum_fuzz' : 'libsanctum_cpu.so';
-  const folder = join(project, 'build', sanitize ? `${digest}-sanitize` : digest);
-  const target = join(folder, file);
+  const folder = join(project, 'build', variant.folder, `${digest}${variant.suffix}`);
+  const target = join(folder, variant.files[0]);
   if (existsSync(target)) {
     const now = new Date();
     await utimes(target, now, now); // openKernels takes the newest
@@ -56,11 +83,13 @@ export async function buildNative({ sanitize = false } = {}) {
   await mkdir(join(project, 'build'), { recursive: true });
   const work = await mkdtemp(join(project, 'build', 'work-'));
   try {
-    const options = [`-DSANCTUM_SANITIZE=${sanitize ? 'ON' : 'OFF'}`, '-DCMAKE_BUILD_TYPE=Release'];
+    const options = ['-DCMAKE_BUILD_TYPE=Release', ...variant.options];
     await command('cmake', ['-S', native, '-B', work, ...options]);
     await command('cmake', ['--build', work, '--parallel', String(availableParallelism())]);
     await mkdir(folder, { recursive: true });
-    await rename(join(work, file), target);
+    for (const file of variant.files.toReversed()) {
+      await rename(join(work, file), join(folder, file));
+    }
   } finally {
     await rm(work, { recursive: true, force: true });
   }
@@ -69,7 +98,7 @@ export async function buildNative({ sanitize = false } = {}) {
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   try {
-    console.log(await buildNative({ sanitize: process.argv.includes('--sanitize') }));
+    console.log(await buildNative(process.argv.includes('--sanitize') ? 'sanitize' : 'library'));
   } catch (error) {
     console.error(error.message);
     process.exitCode = 1;

@@ -3,7 +3,7 @@
 import { spawnSync } from 'node:child_process';
 import { buildNative } from './build-native.mjs';
 
-const driver = await buildNative({ sanitize: true });
+const driver = await buildNative('sanitize');
 const result = spawnSync(driver, process.argv.slice(2), { stdio: 'inherit' });
 if (result.error) throw result.error;
 process.exitCode = result.status ?? 1;

@@ -2,11 +2,33 @@
 
 #include <cstdlib>
 
+#if defined(__aarch64__) && defined(__linux__)
+#include <sys/auxv.h>
+#elif defined(__aarch64__) && defined(__APPLE__)
+#include <sys/sysctl.h>
+#endif
+
 #include "error.hpp"
 
 namespace sk {
 
 namespace {
+
+#if defined(__aarch64__)
+bool has_dot_product() {
+#if defined(__linux__)
+  constexpr unsigned long kHwcapDotProduct = 1ul << 20;  // HWCAP_ASIMDDP
+  return (getauxval(AT_HWCAP) & kHwcapDotProduct) != 0;
+#elif defined(__APPLE__)
+  int present = 0;
+  size_t bytes = sizeof present;
+  return sysctlbyname("hw.optional.arm.FEAT_DotProd", &present, &bytes, nullptr, 0) == 0 &&
+         present != 0;
+#else
+  return false;
+#endif
+}
+#endif
 
 std::vector<const Kernels*> detect() {
   std::vector<const Kernels*> found;
@@ -19,6 +41,9 @@ std::vector<const Kernels*> detect() {
                       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vnni");
   if (avx512) found.push_back(kernels_avx512());
   if (avx2) found.push_back(kernels_avx2());
+#elif defined(__aarch64__)
+  if (has_dot_product()) found.push_back(kernels_neon_dotprod());
+  found.push_back(kernels_neon());
 #endif
   found.push_back(kernels_portable());
   return found;

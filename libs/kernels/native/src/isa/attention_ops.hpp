@@ -32,6 +32,9 @@ static void store_half(const float* src, uint16_t* dst, uint32_t count) {
 #elif defined(__F16C__)
   for (; i + 8 <= count; i += 8)
     _mm_storeu_si128((__m128i*)(dst + i), _mm256_cvtps_ph(_mm256_loadu_ps(src + i), 0));
+#elif defined(SK_NEON_DOTPROD)
+  for (; i + 4 <= count; i += 4)
+    vst1_u16(dst + i, vreinterpret_u16_f16(vcvt_f16_f32(vld1q_f32(src + i))));
 #endif
   for (; i < count; ++i) dst[i] = float_to_half(src[i]);
 }

@@ -10,6 +10,9 @@
 #if defined(__F16C__) || defined(__AVX512F__)
 #include <immintrin.h>
 #endif
+#if defined(SK_NEON_DOTPROD)
+#include <arm_neon.h>
+#endif
 
 #if defined(__AVX512F__)
 #define SK_WIDTH 16
@@ -149,6 +152,10 @@ SK_INLINE V load_half(const uint16_t* x) {
   V r;
   r.p[0] = (vf)_mm256_cvtph_ps(_mm_loadu_si128((const __m128i*)x));
   r.p[1] = (vf)_mm256_cvtph_ps(_mm_loadu_si128((const __m128i*)(x + 8)));
+  return r;
+#elif defined(SK_NEON_DOTPROD)
+  V r;
+  SK_EACH r.p[i] = (vf)vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(x + 4 * i)));
   return r;
 #else
   float t[16];
