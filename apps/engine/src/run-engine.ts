@@ -1,6 +1,6 @@
 import { SanctumError } from '@sanctum/errors';
 import { DEFAULT_SCHEDULER_LIMITS } from '@sanctum/generation';
-import { openVerified, type VerifiedModel } from '@sanctum/manifest';
+import { openVerified, TrustState, type VerifiedModel } from '@sanctum/manifest';
 import {
   bootstrapService,
   createLogger,
@@ -41,6 +41,7 @@ export async function runEngine(
   const host = workerHost({ settings, verified, model, logger, phases });
   try {
     await host.start();
+    verified.recordServed();
     const admission = new Admission(() => placesOf(host));
     const running = await bootstrapService({
       name: 'engine',
@@ -119,6 +120,7 @@ async function verifyModel(settings: EngineSettings, logger: Logger): Promise<Ve
     dir,
     ...trust,
     requireHeader,
+    ...(settings.home && { trust: TrustState.open(settings.home) }),
     onProgress: ({ hashedBytes, totalBytes, name }) => {
       const percent = Math.floor((hashedBytes / Math.max(1, totalBytes)) * 10) * 10;
       if (percent <= reportedPercent) return;
@@ -128,6 +130,7 @@ async function verifyModel(settings: EngineSettings, logger: Logger): Promise<Ve
   });
   const { digest, keyId, header } = verified;
   logger.info({ dir, digest, keyId, ...header, files: verified.files.length }, 'model_verified');
+  for (const { kind, message } of verified.alerts) logger.warn({ kind }, message);
   return verified;
 }
 

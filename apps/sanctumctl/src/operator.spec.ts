@@ -1,6 +1,8 @@
+import { generateKeyPairSync } from 'node:crypto';
 import {
   chmodSync,
   cpSync,
+  mkdirSync,
   mkdtempSync,
   readFileSync,
   rmSync,
@@ -11,6 +13,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { createHome } from '@sanctum/catalog';
+import { keyIdOf, TrustState } from '@sanctum/manifest';
 import { readEnvironment } from './env.js';
 import { EXIT } from './exit-codes.js';
 import { examine } from './commands/doctor.js';
@@ -111,6 +115,85 @@ describe('model', () => {
     writeFileSync(weights, bytes);
     await expect(run('model', 'verify', model, '--pubkey', `${key}.pub`)).rejects.toThrow(
       /model\.safetensors does not have the hash/,
+    );
+  });
+});
+
+describe('model trust', () => {
+  let model = '';
+  let key = '';
+
+  beforeEach(async () => {
+    model = join(folder, 'small');
+    mkdirSync(model);
+    writeFileSync(join(model, 'config.json'), '{}');
+    key = join(folder, 'mine');
+    await run('model', 'keygen', key);
+  });
+
+  async function seal(version: number): Promise<void> {
+    const versioned = ['--model-version', String(version), '--key', `${key}.key`];
+    await run('model', 'manifest', model, ...versioned);
+    await run('model', 'sign', `${model}.manifest.sha256`, '--key', `${key}.key`);
+  }
+
+  const verify = () => run('model', 'verify', model, '--pubkey', `${key}.pub`);
+
+  it('refuses an older version until an exception is signed, and shows what was served', async () => {
+    writeFileSync(site().paths.instanceFile, 'instance: {name: test}\nservices: {}\n');
+    createHome(folder);
+    TrustState.open(site().paths).recordServed({
+      ...{ model: 'small', header: { version: 2 }, digest: '0'.repeat(64), source: 'm' },
+      keyId: keyIdOf(readFileSync(`${key}.pub`)),
+    });
+    await seal(1);
+    await expect(verify()).rejects.toThrow(/is version 1 of small.*has served version 2/);
+    const manifest = `${model}.manifest.sha256`;
+    const reason = ['--reason', 'version 2 regressed', '--pubkey', `${key}.pub`];
+    await run('model', 'keygen', join(folder, 'stranger'));
+    await expect(
+      run('model', 'rollback', manifest, '--key', join(folder, 'stranger.key'), ...reason),
+    ).rejects.toThrow(/which is not trusted here/);
+    await run('model', 'rollback', manifest, '--key', `${key}.key`, ...reason);
+    expect(await verify()).toMatch(/! .*version 2 regressed/);
+    expect(await run('model', 'trust')).toMatch(/^small +\w{16} +2 +1$/m);
+    rmSync(site().paths.manifestTrustFile);
+    await expect(verify()).rejects.toThrow(/manifest-trust\.json is gone/);
+    await run('model', 'trust', '--reset');
+    expect(await verify()).not.toContain('!');
+  });
+
+  it('archives a key, and refuses what it signed', async () => {
+    createHome(folder);
+    await seal(1);
+    expect(await run('model', 'revoke', `${key}.pub`)).toMatch(
+      /revoked +\w{16} +.*\.revoked-\d{4}/,
+    );
+    await run('model', 'keygen', join(folder, 'next'));
+    await expect(
+      run('model', 'verify', model, '--pubkey', join(folder, 'next.pub')),
+    ).rejects.toThrow(/which was revoked on/);
+  });
+
+  it('goes to a Model Signing bundle and back', async () => {
+    createHome(folder);
+    await seal(1);
+    const pair = generateKeyPairSync('ec', {
+      namedCurve: 'prime256v1',
+      publicKeyEncoding: { type: 'spki', format: 'pem' },
+      privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
+    });
+    const pem = join(folder, 'oms.pem');
+    writeFileSync(pem, pair.privateKey, { mode: 0o600 });
+    writeFileSync(`${pem}.pub`, pair.publicKey);
+    await run('model', 'export', model, '--key', pem, '--pubkey', `${key}.pub`);
+    rmSync(`${model}.manifest.sha256`);
+    const keys = ['--bundle-key', `${pem}.pub`, '--key', `${key}.key`];
+    await run('model', 'import', `${model}.oms.json`, model, ...keys);
+    expect(await verify()).toMatch(/1 files, key/);
+    writeFileSync(join(model, 'config.json'), '{"x":1}');
+    await expect(run('model', 'import', `${model}.oms.json`, model, ...keys)).rejects.toThrow(
+      /config\.json does not have the hash that .*oms\.json lists/,
     );
   });
 });

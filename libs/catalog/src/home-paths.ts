@@ -18,11 +18,17 @@ export interface HomePaths {
   client(identity: string): KeyPairFiles;
   readonly secrets: string;
   readonly councilToken: string;
+  /** Proves that `manifestTrustFile` is the present one. */
+  readonly manifestTrustKey: string;
   readonly config: string;
   readonly natsConfig: string;
   readonly state: string;
   readonly portsFile: string;
   readonly supervisorFile: string;
+  /** What manifests this machine has served. */
+  readonly manifestTrustFile: string;
+  /** One folder of hash-chained segments per service. */
+  readonly audit: string;
   readonly jetstream: string;
   readonly spool: string;
   readonly logs: string;
@@ -47,11 +53,14 @@ export function homePaths(home: string): HomePaths {
     client: (identity) => keyPair(clients, identity),
     secrets,
     councilToken: join(secrets, 'council-mlx.token'),
+    manifestTrustKey: join(secrets, 'manifest-trust.key'),
     config,
     natsConfig: join(config, 'nats.conf'),
     state,
     portsFile: join(state, 'ports.json'),
     supervisorFile: join(state, 'supervisor.json'),
+    manifestTrustFile: join(state, 'manifest-trust.json'),
+    audit: join(root, 'audit'),
     jetstream: join(state, 'nats', 'jetstream'),
     spool: join(root, 'spool'),
     logs: join(root, 'logs'),
@@ -69,6 +78,7 @@ export function createHome(home: string): HomePaths {
     paths.secrets,
     paths.config,
     paths.state,
+    paths.audit,
     paths.jetstream,
     paths.spool,
     paths.logs,

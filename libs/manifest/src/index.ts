@@ -36,3 +36,29 @@ export {
   signManifestFile,
   writeSigningKeys,
 } from './write-manifest.js';
+export { readKeyRing, revokedName, type KeyRing, type RevokedKey } from './key-ring.js';
+export {
+  EXCEPTION_DAYS_MAX,
+  exceptionFile,
+  readException,
+  writeException,
+  type RollbackException,
+  type SignedException,
+} from './rollback-exception.js';
+export {
+  judgeCandidate,
+  servedFloor,
+  type Candidate,
+  type ServedRecord,
+  type TrustAlert,
+  type TrustAlertKind,
+  type TrustPolicy,
+} from './trust-policy.js';
+export {
+  SERVED_DIGESTS_MAX,
+  SERVED_MODELS_MAX,
+  TrustState,
+  type TrustStateFiles,
+} from './trust-state.js';
+export { exportBundle, importBundle, type ModelStatement } from './oms-bundle.js';
+export { assertFolderHolds, type ProofOptions } from './prove-files.js';

@@ -1,4 +1,13 @@
-import { closeSync, constants, fstatSync, openSync, readdirSync, type BigIntStats } from 'node:fs';
+import { createHash } from 'node:crypto';
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  openSync,
+  readdirSync,
+  readSync,
+  type BigIntStats,
+} from 'node:fs';
 import { join } from 'node:path';
 import { messageOf, SanctumError } from '@sanctum/errors';
 import { MANIFEST_ENTRIES_MAX, pathFault } from './manifest-text.js';
@@ -15,8 +24,13 @@ export interface OpenFile {
 /** An open file as it was before its first byte was read. */
 export interface WatchedFile extends OpenFile {
   readonly path: string;
-  readonly opened: BigIntStats;
+  /** What a later look is compared with. */
+  opened: BigIntStats;
+  /** Its SHA-256, once it was found to be as listed. */
+  digest?: string;
 }
+
+const REHASH_BUFFER_BYTES = 256 * 1024;
 
 /**
  * Every file below `dir`, by path relative to it. Throws `manifest_refused` naming the first entry
@@ -59,12 +73,36 @@ export function openModelFile(dir: string, name: string): WatchedFile {
   }
 }
 
-/** Throws `manifest_refused` when a file was written to since it was opened. */
+/**
+ * Throws `manifest_refused` when a file was written to since it was opened. One that was only
+ * unlinked, as by a rename over its name, carries the same mark (its ctime): it is hashed again,
+ * here and now, and stays when its bytes are the proven ones.
+ */
 export function assertUnchanged(files: readonly WatchedFile[]): void {
-  for (const { path, fd, opened } of files) {
+  for (const file of files) {
+    const { path, fd, opened } = file;
     const now = fstatSync(fd, { bigint: true });
     if (now.ctimeNs === opened.ctimeNs && now.size === opened.size) continue;
-    throw refused(path, 'was changed while it was being verified');
+    const onlyUnlinked =
+      now.nlink < opened.nlink && now.size === opened.size && now.mtimeNs === opened.mtimeNs;
+    if (!onlyUnlinked || file.digest === undefined || rehash(fd) !== file.digest) {
+      throw refused(path, 'was changed while it was being verified');
+    }
+    const after = fstatSync(fd, { bigint: true });
+    if (after.ctimeNs !== now.ctimeNs) throw refused(path, 'was changed while it was hashed again');
+    file.opened = after;
+  }
+}
+
+function rehash(fd: number): string {
+  const hash = createHash('sha256');
+  const buffer = Buffer.allocUnsafe(REHASH_BUFFER_BYTES);
+  let position = 0;
+  for (;;) {
+    const read = readSync(fd, buffer, 0, buffer.length, position);
+    if (read === 0) return hash.digest('hex');
+    hash.update(buffer.subarray(0, read));
+    position += read;
   }
 }
 

@@ -1,30 +1,23 @@
 import { createHash } from 'node:crypto';
-import { readFileSync, statSync } from 'node:fs';
-import { join } from 'node:path';
-import { messageOf, SanctumError } from '@sanctum/errors';
-import { hashFiles, type HashProgress } from './hash-files.js';
-import {
-  MANIFEST_BYTES_MAX,
-  parseManifest,
-  type Manifest,
-  type ManifestHeader,
-} from './manifest-text.js';
-import {
-  assertUnchanged,
-  closeAll,
-  listModelFiles,
-  openModelFile,
-  type OpenFile,
-  type WatchedFile,
-} from './model-files.js';
+import { basename } from 'node:path';
+import { SanctumError } from '@sanctum/errors';
+import type { HashProgress } from './hash-files.js';
+import { assertNotRevoked, readKeyRing, type KeyRing } from './key-ring.js';
+import { parseManifest, type Manifest, type ManifestHeader } from './manifest-text.js';
+import { assertUnchanged, closeAll, type OpenFile } from './model-files.js';
+import { proveFiles } from './prove-files.js';
+import { readException } from './rollback-exception.js';
 import { keyIdOf, verifySignature } from './signature.js';
+import { readSmallFile } from './small-file.js';
+import { judgeCandidate, type Candidate, type TrustAlert } from './trust-policy.js';
+import type { TrustState } from './trust-state.js';
 
 export interface ManifestFiles {
   /** Path of the manifest. */
   readonly manifest: string;
   /** Path of its detached signature. */
   readonly signature: string;
-  /** Paths of trusted public keys; any one may have signed. */
+  /** Files of trusted public keys, or folders of them; any one may have signed. */
   readonly publicKeys: readonly string[];
 }
 
@@ -33,6 +26,8 @@ export interface OpenVerifiedOptions extends ManifestFiles {
   readonly dir: string;
   /** Refuse a manifest without model, version and key id. */
   readonly requireHeader?: boolean;
+  /** What this machine has served; without it every load counts as the first one. */
+  readonly trust?: TrustState;
   readonly onProgress?: (progress: HashProgress) => void;
   readonly threads?: number;
   readonly now?: Date;
@@ -45,10 +40,14 @@ export interface VerifiedModel {
   readonly header: ManifestHeader;
   /** Of the key that signed, see `keyIdOf`. */
   readonly keyId: string;
+  /** What somebody should know although it may be served. */
+  readonly alerts: readonly TrustAlert[];
   /** In the manifest's order. Map these descriptors; never open a file again by name. */
   readonly files: readonly OpenFile[];
   /** Throws `manifest_refused` when a file was written to since it was opened. */
   assertUnchanged(): void;
+  /** Notes in `trust` that it is being served, which later loads are judged by. */
+  recordServed(): void;
   close(): void;
 }
 
@@ -56,6 +55,7 @@ export interface SignedManifest {
   readonly manifest: Manifest;
   readonly digest: string;
   readonly keyId: string;
+  readonly ring: KeyRing;
 }
 
 /**
@@ -65,92 +65,70 @@ export interface SignedManifest {
  * has no effect. Throws `manifest_refused` naming the file at fault, with everything closed.
  */
 export async function openVerified(options: OpenVerifiedOptions): Promise<VerifiedModel> {
-  const { dir } = options;
-  const { manifest, digest, keyId } = readSignedManifest(options);
+  const signed = readSignedManifest(options);
+  const { manifest, digest, keyId } = signed;
   assertHeader(manifest.header, { ...options, keyId });
-  assertSameFiles(manifest, dir, options.manifest);
-  const files: WatchedFile[] = [];
-  try {
-    for (const entry of manifest.entries) files.push(openModelFile(dir, entry.path));
-    const digests = await hashFiles(files, options);
-    for (const [index, entry] of manifest.entries.entries()) {
-      if (digests[index] === entry.digest) continue;
-      throw refused(
-        join(dir, entry.path),
-        `does not have the hash that ${options.manifest} lists: it is damaged or was changed`,
-      );
-    }
-    assertUnchanged(files);
-  } catch (error) {
-    closeAll(files);
-    throw error;
-  }
+  const candidate = candidateOf(signed, options);
+  const alerts = judged(candidate, signed.ring, options);
+  const files = await proveFiles(manifest.entries, { ...options, source: options.manifest });
   return {
     digest,
     header: manifest.header,
     keyId,
+    alerts,
     files: files.map(({ name, fd, size }) => ({ name, fd, size })),
     assertUnchanged: () => assertUnchanged(files),
+    recordServed: () => options.trust?.recordServed(candidate),
     close: () => closeAll(files),
   };
 }
 
 /** Signature first, then syntax: unsigned text is never parsed. Throws `manifest_refused`. */
 export function readSignedManifest(paths: ManifestFiles): SignedManifest {
-  const bytes = readSmall(paths.manifest, 'manifest');
-  const signature = readSmall(paths.signature, 'signature');
-  const keys = paths.publicKeys.map((source) => ({
-    source,
-    bytes: readSmall(source, 'public key'),
-  }));
-  const signer = verifySignature({ manifest: bytes, signature, keys, source: paths.signature });
-  return {
-    manifest: parseManifest(bytes, paths.manifest),
-    digest: createHash('sha256').update(bytes).digest('hex'),
-    keyId: keyIdOf(signer.bytes),
-  };
+  const bytes = readSmallFile(paths.manifest, 'manifest');
+  const signature = readSmallFile(paths.signature, 'signature');
+  const ring = readKeyRing(paths.publicKeys);
+  const signer = verifySignature({
+    manifest: bytes,
+    signature,
+    keys: [...ring.trusted, ...ring.revoked],
+    source: paths.signature,
+  });
+  const keyId = keyIdOf(signer.bytes);
+  assertNotRevoked(ring, keyId, paths.manifest);
+  const manifest = parseManifest(bytes, paths.manifest);
+  return { manifest, digest: createHash('sha256').update(bytes).digest('hex'), keyId, ring };
+}
+
+/** By its signed name, else by its folder's. */
+function candidateOf(
+  { manifest: { header }, digest, keyId }: SignedManifest,
+  { dir, manifest: source }: OpenVerifiedOptions,
+): Candidate {
+  return { model: header.model ?? basename(dir), header, digest, keyId, source };
+}
+
+function judged(candidate: Candidate, ring: KeyRing, options: OpenVerifiedOptions): TrustAlert[] {
+  return judgeCandidate(candidate, {
+    served: options.trust?.served(candidate.model),
+    trustedKeyIds: ring.trusted.map(({ bytes }) => keyIdOf(bytes)),
+    exception: () => readException(options.manifest, ring),
+    now: options.now ?? new Date(),
+  });
 }
 
 function assertHeader(
   header: ManifestHeader,
   check: OpenVerifiedOptions & { readonly keyId: string },
 ): void {
-  const { manifest: source, keyId, now = new Date() } = check;
-  const { model, version, expires } = header;
+  const { manifest: source, keyId } = check;
+  const { model, version } = header;
   const complete = model !== undefined && version !== undefined && header.keyId !== undefined;
   if (check.requireHeader === true && !complete) {
     throw refused(source, 'lacks sanctum-model, sanctum-version or sanctum-key-id');
   }
   if (header.keyId !== undefined && header.keyId !== keyId) {
     throw refused(source, `names key ${header.keyId} but was signed by ${keyId}`);
-  }
-  if (expires !== undefined && now >= expires) {
-    throw refused(source, `expired on ${expires.toISOString()}`);
-  }
-}
-
-function assertSameFiles(manifest: Manifest, dir: string, source: string): void {
-  const present = new Set(listModelFiles(dir));
-  for (const { path } of manifest.entries) {
-    if (!present.delete(path)) throw refused(join(dir, path), `is listed in ${source} but missing`);
-  }
-  const [extra] = present;
-  if (extra !== undefined) throw refused(join(dir, extra), `is not listed in ${source}`);
-}
-
-function readSmall(path: string, what: string): Buffer {
-  try {
-    if (statSync(path).size > MANIFEST_BYTES_MAX) {
-      throw refused(path, `is larger than ${MANIFEST_BYTES_MAX} bytes`);
-    }
-    return readFileSync(path);
-  } catch (error) {
-    if (error instanceof SanctumError) throw error;
-    throw new SanctumError(
-      'manifest_refused',
-      `The ${what} ${path} cannot be read: ${messageOf(error)}`,
-      { cause: error, param: path },
-    );
   }
 }
 

@@ -55,7 +55,7 @@ async function examineInstance(
   return [
     ...(await checkPorts(site, instance)),
     ...(await checkCertificateFiles(site)),
-    await checkManifest(instance, quick),
+    await checkManifest(site, instance, quick),
     await checkNats(instance, running),
     ...(await checkServices(site)),
   ];

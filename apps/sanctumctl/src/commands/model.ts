@@ -15,6 +15,7 @@ import {
   readSignedManifest,
   readSigningKey,
   signManifestFile,
+  TrustState,
   writeSigningKeys,
   type ManifestHeader,
 } from '@sanctum/manifest';
@@ -134,9 +135,11 @@ export async function modelVerify(
     const model = await openVerified({
       dir: folder,
       ...trustOf(site, folder, request),
+      trust: TrustState.open(site.paths),
       onProgress: percent(progress),
     });
     model.close();
+    for (const { message } of model.alerts) terminal.say(`! ${message}`);
     const detail = `${model.files.length} files, key ${model.keyId}, digest ${model.digest}`;
     return { value: undefined, detail };
   });
@@ -151,7 +154,7 @@ function servedModel(site: Site): string {
 }
 
 /** What is named wins, then what instance.yaml says of this model, then what lies beside it. */
-function trustOf(
+export function trustOf(
   site: Site,
   folder: string,
   request: Omit<VerifyRequest, 'folder'>,

@@ -113,15 +113,22 @@ async function prepareNats(instance: Instance, { site, terminal, yes }: UpOption
   });
 }
 
-async function prepareModel(instance: Instance, { terminal, only }: UpOptions): Promise<void> {
+async function prepareModel(
+  instance: Instance,
+  { site, terminal, only }: UpOptions,
+): Promise<void> {
   const { engine } = instance.services;
   if (engine?.enabled !== true || only?.includes('engine') === false) {
     return;
   }
   await terminal.step('model', async (progress) => {
-    const model = await proveModel(engine, ({ hashedBytes, totalBytes }) => {
-      progress.update(`${Math.floor((100 * hashedBytes) / totalBytes)} % verified`);
+    const model = await proveModel(engine, {
+      paths: site.paths,
+      onProgress: ({ hashedBytes, totalBytes }) => {
+        progress.update(`${Math.floor((100 * hashedBytes) / totalBytes)} % verified`);
+      },
     });
+    for (const alert of model.alerts) terminal.say(`! ${alert}`);
     const megabytes = (model.bytes / 1e6).toFixed(1);
     const detail = `${model.id}, ${megabytes} MB, signature and ${model.files} hashes verified`;
     return { value: undefined, detail };

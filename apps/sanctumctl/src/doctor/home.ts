@@ -2,7 +2,7 @@ import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { loadInstance, modelTrustFiles, type Instance } from '@sanctum/catalog';
 import { messageOf } from '@sanctum/errors';
-import { readSignedManifest } from '@sanctum/manifest';
+import { readSignedManifest, TrustState } from '@sanctum/manifest';
 import { ControlClient, probe } from '@sanctum/supervision';
 import { checkCertificates } from '../commands/certs.js';
 import { readStatus } from '../commands/status.js';
@@ -76,7 +76,11 @@ export async function checkCertificateFiles(site: Site): Promise<readonly Findin
 }
 
 /** `quick` checks the signature alone; otherwise every byte of the model is hashed. */
-export async function checkManifest(instance: Instance, quick: boolean): Promise<Finding> {
+export async function checkManifest(
+  site: Site,
+  instance: Instance,
+  quick: boolean,
+): Promise<Finding> {
   const { engine } = instance.services;
   if (engine === undefined) {
     return ok('manifest', 'no engine in this instance');
@@ -84,9 +88,14 @@ export async function checkManifest(instance: Instance, quick: boolean): Promise
   try {
     if (quick) {
       const { digest } = readSignedManifest(modelTrustFiles(engine));
+      TrustState.open(site.paths);
       return ok('manifest', `signature verified, digest ${digest.slice(0, 16)}`);
     }
-    const { id, files } = await proveModel(engine);
+    const { id, files, alerts } = await proveModel(engine, { paths: site.paths });
+    const [alert] = alerts;
+    if (alert !== undefined) {
+      return warn('manifest', alert, 'See `sanctumctl model trust` and the manifests page.');
+    }
     return ok('manifest', `${id}: signature and ${files} hashes verified`);
   } catch (error) {
     const advice = 'Restore the model from where it came; the engine refuses to serve it.';

@@ -1,7 +1,13 @@
-import { modelTrustFiles, type EngineSection, type Instance } from '@sanctum/catalog';
+import {
+  modelTrustFiles,
+  type EngineSection,
+  type HomePaths,
+  type Instance,
+} from '@sanctum/catalog';
 import {
   openVerified,
   readSignedManifest,
+  TrustState,
   type HashProgress,
   type ManifestHeader,
 } from '@sanctum/manifest';
@@ -17,22 +23,26 @@ export interface ProvenModel extends ModelSummary {
   readonly files: number;
   readonly bytes: number;
   readonly keyId: string;
+  /** Why somebody should look at it although it may be served. */
+  readonly alerts: readonly string[];
 }
 
 /**
- * Checks signature and every hash of the engine's model, and closes it again: the engine proves
- * the files it maps by itself.
+ * Checks signature, every hash and what was served here before, and closes the model again: the
+ * engine proves the files it maps by itself.
  *
  * @throws SanctumError `manifest_refused` naming the file at fault
  */
 export async function proveModel(
   engine: EngineSection,
-  onProgress?: (progress: HashProgress) => void,
+  options: { readonly paths: HomePaths; readonly onProgress?: (progress: HashProgress) => void },
 ): Promise<ProvenModel> {
+  const { paths, onProgress } = options;
   const proven = await openVerified({
     dir: engine.model,
     ...modelTrustFiles(engine),
     requireHeader: engine.manifest.require_header,
+    trust: TrustState.open(paths),
     ...(onProgress && { onProgress }),
   });
   try {
@@ -42,6 +52,7 @@ export async function proveModel(
       files: proven.files.length,
       bytes: proven.files.reduce((sum, { size }) => sum + size, 0),
       keyId: proven.keyId,
+      alerts: proven.alerts.map(({ message }) => message),
     };
   } finally {
     proven.close();
