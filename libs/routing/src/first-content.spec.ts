@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { FirstContentDetector, wholeEventsEnd, type StreamVerdict } from './first-content.js';
+import { wholeEventsEnd } from './event-stream.js';
+import { FirstContentDetector, type StreamVerdict } from './first-content.js';
 
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
 const event = (value: unknown): string => `data: ${JSON.stringify(value)}\n\n`;
@@ -43,6 +44,31 @@ describe('FirstContentDetector', () => {
     ['a null error', event({ error: null, choices: [] })],
   ])('%s is not', (_name, stream) => {
     expect(judge(stream)).toBe('waiting');
+  });
+
+  it.each<[string, StreamVerdict]>([
+    ['response.created', 'waiting'],
+    ['response.in_progress', 'waiting'],
+    ['response.output_text.delta', 'content'],
+    ['response.function_call_arguments.delta', 'content'],
+    ['response.completed', 'content'],
+    ['response.failed', 'error'],
+    ['message_start', 'waiting'],
+    ['ping', 'waiting'],
+    ['content_block_delta', 'content'],
+    ['message_stop', 'content'],
+    ['error', 'error'],
+  ])('reads the event %s of another dialect as %s', (type, verdict) => {
+    expect(judge(event({ type }))).toBe(verdict);
+  });
+
+  it('takes a tool call that begins for content', () => {
+    const block = { type: 'tool_use', name: 'f' };
+    expect(judge(event({ type: 'content_block_start', content_block: block }))).toBe('content');
+    const text = { type: 'content_block_start', content_block: { type: 'text', text: '' } };
+    expect(judge(event(text))).toBe('waiting');
+    const item = { type: 'function_call', name: 'f' };
+    expect(judge(event({ type: 'response.output_item.added', item }))).toBe('content');
   });
 
   it('tells an error event and an empty stream apart from content', () => {

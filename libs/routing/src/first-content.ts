@@ -1,26 +1,17 @@
+import { EventStreamDecoder } from './event-stream.js';
+
 /**
  * What an event stream has shown so far: `waiting` for content, `content` (or a finish reason) seen,
  * `error` event before any content, `done` without content.
  */
 export type StreamVerdict = 'waiting' | 'content' | 'error' | 'done';
 
-const LF = 0x0a;
-const CR = 0x0d;
-const DATA_FIELD = 'data';
 const DONE = '[DONE]';
 
-/**
- * Bytes of an event stream in, verdict out. Follows the WHATWG event-stream grammar: LF, CRLF or CR
- * ends a line, a colon starts a comment, several `data` fields of an event are joined, a leading
- * byte-order mark is skipped. Lines are decoded whole, so a character may be split over chunks.
- */
+/** Bytes of an event stream in, verdict out: for chat, completions, responses and messages. */
 export class FirstContentDetector {
   #verdict: StreamVerdict = 'waiting';
-  #partial: Uint8Array[] = [];
-  #data: string[] = [];
-  #eventName = '';
-  #afterCr = false;
-  readonly #decoder = new TextDecoder();
+  readonly #decoder = new EventStreamDecoder();
 
   get verdict(): StreamVerdict {
     return this.#verdict;
@@ -28,62 +19,13 @@ export class FirstContentDetector {
 
   /** Reads on until the first verdict other than `waiting`, which is final. */
   push(chunk: Uint8Array): StreamVerdict {
-    let start = 0;
-    while (this.#verdict === 'waiting' && start < chunk.length) {
-      if (this.#afterCr) {
-        this.#afterCr = false;
-        if (chunk[start] === LF) {
-          start++;
-          continue;
-        }
-      }
-      const end = lineEnd(chunk, start);
-      if (end < 0) {
-        this.#partial.push(chunk.slice(start));
-        break;
-      }
-      this.#afterCr = chunk[end] === CR;
-      this.#line(this.#takeLine(chunk.subarray(start, end)));
-      start = end + 1;
+    if (this.#verdict !== 'waiting') return this.#verdict;
+    for (const { name, data } of this.#decoder.push(chunk)) {
+      this.#verdict = judgeEvent(name, data);
+      if (this.#verdict !== 'waiting') break;
     }
     return this.#verdict;
   }
-
-  #takeLine(rest: Uint8Array): string {
-    if (this.#partial.length === 0) return this.#decoder.decode(rest);
-    const text = new TextDecoder();
-    const head = this.#partial.map((piece) => text.decode(piece, { stream: true })).join('');
-    this.#partial = [];
-    return head + text.decode(rest);
-  }
-
-  #line(line: string): void {
-    if (line === '') {
-      this.#dispatch();
-      return;
-    }
-    const colon = line.indexOf(':');
-    if (colon === 0) return;
-    const name = colon < 0 ? line : line.slice(0, colon);
-    const value = colon < 0 ? '' : line.slice(colon + (line[colon + 1] === ' ' ? 2 : 1));
-    if (name === DATA_FIELD) this.#data.push(value);
-    else if (name === 'event') this.#eventName = value;
-  }
-
-  #dispatch(): void {
-    if (this.#data.length > 0) {
-      this.#verdict = judgeEvent(this.#eventName, this.#data.join('\n'));
-    }
-    this.#data = [];
-    this.#eventName = '';
-  }
-}
-
-function lineEnd(chunk: Uint8Array, start: number): number {
-  for (let at = start; at < chunk.length; at++) {
-    if (chunk[at] === LF || chunk[at] === CR) return at;
-  }
-  return -1;
 }
 
 interface Delta {
@@ -108,9 +50,27 @@ function judgeEvent(eventName: string, data: string): StreamVerdict {
   const event = parseObject(data);
   if (event === undefined) return 'waiting';
   if (eventName === 'error' || holds(event['error'])) return 'error';
-  const choices = event['choices'];
+  const { choices, type } = event;
+  if (typeof type === 'string') return judgeTyped(type, event);
   if (!Array.isArray(choices)) return 'waiting';
   return (choices as (StreamChoice | null)[]).some(hasContent) ? 'content' : 'waiting';
+}
+
+/** Events that end or fill an answer of `/v1/responses` or `/v1/messages`. */
+const TYPED_CONTENT =
+  /^response\.(completed|incomplete|cancelled|(output_text|refusal|reasoning_text|reasoning_summary_text|function_call_arguments|custom_tool_call_input)\.delta)$|^(content_block_delta|message_stop)$/;
+
+function judgeTyped(type: string, event: Record<string, unknown>): StreamVerdict {
+  if (type === 'error' || type === 'response.failed') return 'error';
+  if (TYPED_CONTENT.test(type)) return 'content';
+  const part = type === 'content_block_start' ? event['content_block'] : event['item'];
+  const isCall = /^(tool_use|function_call|custom_tool_call)$/.test(typeOf(part));
+  return isCall ? 'content' : 'waiting';
+}
+
+function typeOf(value: unknown): string {
+  const type = (value as { type?: unknown } | null | undefined)?.type;
+  return typeof type === 'string' ? type : '';
 }
 
 function hasContent(choice: StreamChoice | null): boolean {
@@ -143,21 +103,4 @@ function parseObject(text: string): Record<string, unknown> | undefined {
   } catch {
     return undefined;
   }
-}
-
-/**
- * Index just after the last blank line of `bytes`, or 0: what lies before it are whole events. A
- * relay that forwards only whole events can end a dying stream with an event of its own.
- */
-export function wholeEventsEnd(bytes: Uint8Array): number {
-  for (let at = bytes.length - 1; at > 0; at--) {
-    const byte = bytes[at];
-    if (byte === LF) {
-      const before = bytes[at - 1];
-      if (before === LF || (before === CR && bytes[at - 2] === LF)) return at + 1;
-    } else if (byte === CR && bytes[at - 1] === CR) {
-      return at + 1;
-    }
-  }
-  return 0;
 }

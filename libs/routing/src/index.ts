@@ -85,5 +85,6 @@ export {
   type AnswerReport,
   type DetectorSettings,
 } from './answer-inspector.js';
-export { FirstContentDetector, wholeEventsEnd, type StreamVerdict } from './first-content.js';
+export { EventStreamDecoder, wholeEventsEnd, type StreamEvent } from './event-stream.js';
+export { FirstContentDetector, type StreamVerdict } from './first-content.js';
 export { exceedsJsonElements } from './json-bytes.js';
