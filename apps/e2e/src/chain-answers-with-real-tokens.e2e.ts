@@ -117,6 +117,7 @@ describe('one command gives real tokens through the whole chain', () => {
     expect(response.headers.get('x-sanctum-backend')).toBe('council-secure');
     expect(response.headers.get('x-sanctum-url-index')).toBe('0');
     expect(response.headers.get('x-sanctum-identity')).toMatch(/^spiffe:.*\/svc\/engine\/g1$/);
+    expect(response.headers.get('x-sanctum-engine')).toMatch(/^libsanctum_cpu-.*-fast$/);
     expect(response.headers.get('x-sanctum-model-digest')).toBe(
       (await instance.status()).model.digest,
     );

@@ -38,7 +38,7 @@ export function engineSection(base: string) {
     }).prefault({}),
     auth_token_file: path.exactOptional(),
     threads: z.int().min(1).max(256).exactOptional(),
-    compute_mode: z.enum(['exact', 'fast']).exactOptional(),
+    compute_mode: z.enum(['exact', 'fast']).default('fast'),
     kv_values: z.enum(['f32', 'f16']).exactOptional(),
     limits: section({
       metal_cache_limit_mb: megabytes.exactOptional(),

@@ -55,7 +55,7 @@ ${trust}    listeners:
       tls: # client certificate only
         port: 1338
     # threads: 2             # default: all cores
-    # compute_mode: fast     # exact | fast
+    # compute_mode: exact    # float32 activations; default: fast
     # limits:
     #   queue: 64            # requests waiting; beyond it clients get 429
     #   metal_memory_limit_mb: 4096

@@ -46,7 +46,7 @@ describe('settings', () => {
       },
       plain: { hosts: ['127.0.0.1'], port: 1337 },
       tls: undefined,
-      kernels: { mode: 'exact' },
+      kernels: { mode: 'fast' },
       limits: { bodyBytesMax: 4 * 1024 * 1024, drainMs: 10_000 },
       bus: undefined,
       identity: 'spiffe://sanctum.local/svc/engine/g1',
@@ -58,7 +58,7 @@ describe('settings', () => {
       model: 'models/tiny',
       model_name: 'tiny',
       threads: 2,
-      compute_mode: 'fast',
+      compute_mode: 'exact',
       kv_values: 'f16',
       library: '/lib.so',
       limits: {
@@ -69,7 +69,7 @@ describe('settings', () => {
     expect(settings.instance).toBe('attic');
     expect(settings.model).toMatchObject({ dir: join(home.home, 'models/tiny'), name: 'tiny' });
     expect(settings.kernels).toEqual({
-      ...{ mode: 'fast', threads: 2, keyValues: 'f16', library: '/lib.so' },
+      ...{ mode: 'exact', threads: 2, keyValues: 'f16', library: '/lib.so' },
       cacheLimitBytes: 3 * 1024 * 1024,
     });
     expect(settings.limits).toEqual({

@@ -203,7 +203,7 @@ function authSettings({ flags, section, home, environment }: Sources): AuthSetti
 function kernelOptions({ flags, section, environment }: Sources): KernelOptions {
   const asked = flags.kvValues;
   return {
-    mode: flags.computeMode ?? section.compute_mode ?? 'exact',
+    mode: flags.computeMode ?? section.compute_mode,
     ...present({
       library: flags.library ?? section.library,
       threads: flags.threads ?? section.threads,
