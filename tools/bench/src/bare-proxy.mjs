@@ -1,11 +1,15 @@
 // The baseline for a router in Node: read, parse, forward over a keep-alive pool, pipe back.
-// usage: bare-proxy.mjs UPSTREAM_PORT; prints its port
-import { Agent, createServer, request as open } from 'node:http';
+// usage: bare-proxy.mjs UPSTREAM_PORT [CA CERT KEY]; prints its port; with files it calls over mTLS
+import { readFileSync } from 'node:fs';
+import * as http from 'node:http';
+import * as https from 'node:https';
 
 const upstream = Number(process.argv[2]);
-const agent = new Agent({ keepAlive: true, maxSockets: 256 });
+const [ca, cert, key] = process.argv.slice(3).map((file) => readFileSync(file));
+const { Agent, request: open } = ca === undefined ? http : https;
+const agent = new Agent({ keepAlive: true, maxSockets: 256, ca, cert, key });
 
-const server = createServer((request, response) => {
+const server = http.createServer((request, response) => {
   const parts = [];
   request.on('data', (part) => parts.push(part));
   request.on('end', () => {

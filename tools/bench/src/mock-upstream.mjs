@@ -1,8 +1,11 @@
 // An upstream that costs next to nothing: a fixed answer, or a stream of N chunks.
-// usage: mock-upstream.mjs [CHUNKS]; prints its port
+// usage: mock-upstream.mjs [CHUNKS] [CA CERT KEY]; prints its port; with files it asks for a client certificate
+import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
 
 const chunks = Number(process.argv[2] ?? 64);
+const [ca, cert, key] = process.argv.slice(3).map((file) => readFileSync(file));
 const base = { id: 'chatcmpl-bench', created: 1, model: 'mock' };
 const answer = Buffer.from(
   JSON.stringify({
@@ -21,7 +24,7 @@ const event = (delta, finish) =>
     choices: [{ index: 0, delta, finish_reason: finish }],
   })}\n\n`;
 
-const server = createServer((request, response) => {
+const handler = (request, response) => {
   const parts = [];
   request.on('data', (part) => parts.push(part));
   request.on('end', () => {
@@ -38,5 +41,9 @@ const server = createServer((request, response) => {
     response.write(event({}, 'stop'));
     response.end('data: [DONE]\n\n');
   });
-});
+};
+const server =
+  ca === undefined
+    ? createServer(handler)
+    : createTlsServer({ ca, cert, key, requestCert: true, rejectUnauthorized: true }, handler);
 server.listen(0, '127.0.0.1', () => console.log(server.address().port));

@@ -1,10 +1,13 @@
 // What the router adds, against the same load sent directly and through a bare Node proxy.
-// usage: router.mjs [--rounds 7] [--seconds 4]
+// usage: router.mjs [--rounds 7] [--seconds 4] [--upstream plain|mtls] [--portkey yes]
 import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
+import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { machine, median, option, portOf, ratios, told } from './rounds.mjs';
 
@@ -16,14 +19,35 @@ const folder = mkdtempSync(path.join(os.tmpdir(), 'sanctum-bench-'));
 const children = [];
 
 try {
-  const upstream = await start(path.join(here, 'mock-upstream.mjs'), ['64']);
-  const proxy = await start(path.join(here, 'bare-proxy.mjs'), [upstream]);
-  const targets = { direct: upstream, proxy, router: await startRouter(upstream) };
-  console.log(machine());
-  report('c1, plain', measure(targets, { connections: 1, stream: false }));
-  report('c16, plain', measure(targets, { connections: 16, stream: false }));
-  report('c1, 64 chunks', measure(targets, { connections: 1, stream: true }));
-  report('c16, 64 chunks', measure(targets, { connections: 16, stream: true }));
+  const plain = await start(path.join(here, 'mock-upstream.mjs'), ['64']);
+  const tls = option('upstream', 'plain') === 'mtls' ? makeCertificates() : undefined;
+  const upstream =
+    tls === undefined
+      ? plain
+      : await start(path.join(here, 'mock-upstream.mjs'), ['64', ...Object.values(tls.server)]);
+  // wrk has no client certificates: without them, `direct` stays the plain upstream.
+  const targets = {
+    direct: plain,
+    proxy: await start(path.join(here, 'bare-proxy.mjs'), [
+      upstream,
+      ...Object.values(tls?.client ?? {}),
+    ]),
+    router: await startRouter(upstream, tls),
+    ...(option('portkey', 'no') === 'yes' ? { portkey: await startPortkey() } : {}),
+  };
+  console.log(`${machine()}; upstream over ${tls === undefined ? 'HTTP' : 'mTLS'}`);
+  const loads = [
+    { title: 'c1, plain', connections: 1, stream: false },
+    { title: 'c16, plain', connections: 16, stream: false },
+    { title: 'c1, 64 chunks', connections: 1, stream: true },
+    { title: 'c16, 64 chunks', connections: 16, stream: true },
+  ];
+  for (const load of loads) {
+    const { portkey, ...others } = targets;
+    // Portkey 1.15.2 answers a stream with 500 on Node 20 ("immutable" headers).
+    const sides = load.stream || portkey === undefined ? others : targets;
+    report(load.title, measure(sides, { ...load, upstream: plain }));
+  }
 } finally {
   for (const child of children) child.kill('SIGKILL');
   rmSync(folder, { recursive: true, force: true });
@@ -37,11 +61,12 @@ function measure(targets, load) {
   return results;
 }
 
-function report(title, { direct, proxy, router }) {
+function report(title, results) {
+  const { direct, proxy, router, portkey } = results;
   const column = (side, key) => side.map((result) => result[key]);
   const added = (side) => side.map((result, round) => result.p50 - direct[round].p50);
   console.log(`\n${title} (${rounds} rounds of ${seconds} s)`);
-  for (const [name, side] of Object.entries({ direct, proxy, router })) {
+  for (const [name, side] of Object.entries(results)) {
     console.log(
       `  ${name}: ${told(column(side, 'rps'), 0)} req/s, p50 ${told(column(side, 'p50'), 3)} ms`,
     );
@@ -52,12 +77,13 @@ function report(title, { direct, proxy, router }) {
   const rps = (side) => column(side, 'rps');
   console.log(`  router / proxy req/s: ${told(ratios(rps(router), rps(proxy)))}`);
   console.log(`  router / direct req/s: ${told(ratios(rps(router), rps(direct)))}`);
+  if (portkey) console.log(`  router / Portkey req/s: ${told(ratios(rps(router), rps(portkey)))}`);
   console.log(
     `  added p50, router / proxy: ${(median(added(router)) / median(added(proxy))).toFixed(2)}`,
   );
 }
 
-function wrk(port, { connections, stream }) {
+function wrk(port, { connections, stream, upstream }) {
   const script = path.join(folder, `${stream ? 'stream' : 'plain'}.lua`);
   const body = JSON.stringify({
     model: 'mock',
@@ -67,7 +93,16 @@ function wrk(port, { connections, stream }) {
   });
   writeFileSync(
     script,
-    `wrk.method = "POST"\nwrk.body = '${body}'\nwrk.headers["content-type"] = "application/json"\n`,
+    [
+      'wrk.method = "POST"',
+      `wrk.body = '${body}'`,
+      'wrk.headers["content-type"] = "application/json"',
+      // What Portkey needs to know; nobody else looks at these.
+      'wrk.headers["authorization"] = "Bearer bench"',
+      'wrk.headers["x-portkey-provider"] = "openai"',
+      `wrk.headers["x-portkey-custom-host"] = "http://127.0.0.1:${upstream}/v1"`,
+      '',
+    ].join('\n'),
   );
   const url = `http://127.0.0.1:${port}/v1/chat/completions`;
   const args = ['-t1', `-c${connections}`, `-d${seconds}s`, '--latency', '-s', script, url];
@@ -78,23 +113,52 @@ function wrk(port, { connections, stream }) {
   return { rps: Number(/Requests\/sec:\s+([\d.]+)/.exec(text)[1]), p50: Number(value) * scale };
 }
 
-async function startRouter(upstream) {
+async function startRouter(upstream, tls) {
   const file = path.join(folder, 'instance.yaml');
+  const scheme = tls === undefined ? 'http' : 'https';
+  const backend = {
+    url: `${scheme}://127.0.0.1:${upstream}/v1`,
+    ...(tls === undefined ? {} : { tls: { identity: 'sanctum-server' } }),
+  };
+  const router = { default: 'mock', backends: { mock: backend } };
   writeFileSync(
     file,
-    [
-      'instance: { name: bench, timezone: UTC }',
-      'services:',
-      '  router:',
-      '    default: mock',
-      '    backends:',
-      '      mock:',
-      `        url: http://127.0.0.1:${upstream}/v1`,
-      '',
-    ].join('\n'),
+    JSON.stringify({ instance: { name: 'bench', timezone: 'UTC' }, services: { router } }),
   );
   const main = path.join(root, 'apps/router/dist/bundle/main.mjs');
   return start(main, ['--router-config', file, '--port', '0'], { SANCTUM_HOME: folder });
+}
+
+/** The peer from npm; it has no way to choose a free port itself. */
+async function startPortkey() {
+  const probe = createServer().listen(0, '127.0.0.1');
+  await once(probe, 'listening');
+  const { port } = probe.address();
+  probe.close();
+  await once(probe, 'close');
+  const main = path.join(here, '../node_modules/@portkey-ai/gateway/build/start-server.js');
+  const child = spawn(process.execPath, [main, '--headless', `--port=${port}`], {
+    stdio: ['ignore', 'ignore', 'inherit'],
+  });
+  children.push(child);
+  for (let tries = 0; tries < 200; tries += 1) {
+    const up = await fetch(`http://127.0.0.1:${port}/`).catch(() => undefined);
+    if (up !== undefined) return port;
+    await delay(100);
+  }
+  throw new Error('Portkey did not come up within 20 s');
+}
+
+function makeCertificates() {
+  const main = path.join(root, 'apps/sanctumctl/dist/bundle/main.mjs');
+  execFileSync(process.execPath, [main, 'certs', 'init', '--home', folder], { stdio: 'ignore' });
+  const ca = path.join(folder, 'certs/ca.crt');
+  const pair = (name) => ({
+    ca,
+    cert: path.join(folder, `certs/${name}.crt`),
+    key: path.join(folder, `certs/${name}.key`),
+  });
+  return { server: pair('server'), client: pair('clients/sanctum-server') };
 }
 
 async function start(script, args, env = {}) {
