@@ -5,7 +5,7 @@ import type { NativeLibrary } from './native.js';
 import { Program, type ProgramOptions } from './program.js';
 
 export type ComputeMode = 'exact' | 'fast';
-export type IsaName = 'portable' | 'avx2' | 'avx512' | 'neon' | 'neon-dotprod';
+export type IsaName = 'portable' | 'avx2' | 'avx512' | 'amx' | 'neon' | 'neon-dotprod';
 
 /** Byte limits; left out or 0: none. */
 export interface KernelLimits {

@@ -253,7 +253,7 @@ int main(int argc, char** argv) {
   const uint64_t seed = argc > 1 ? std::strtoull(argv[1], nullptr, 10) : 1;
   const uint64_t rounds = argc > 2 ? std::strtoull(argv[2], nullptr, 10) : 400;
   engine.seed(seed);
-  const char* isas[] = {"portable", "avx2", "avx512", nullptr};
+  const char* isas[] = {"portable", "avx2", "avx512", "amx", "amx-avx2", nullptr};
   for (uint64_t i = 0; i < rounds; ++i) round(isas[i % (sizeof isas / sizeof *isas)]);
   std::printf("sanctum_fuzz: seed %llu, %llu rounds, %llu calls accepted, %llu refused\n",
               static_cast<unsigned long long>(seed), static_cast<unsigned long long>(rounds),

@@ -140,6 +140,8 @@ struct Kernels {
 const Kernels* kernels_portable();
 const Kernels* kernels_avx2();
 const Kernels* kernels_avx512();
+const Kernels* kernels_amx();
+const Kernels* kernels_amx_avx2();  // emulated, in tests
 const Kernels* kernels_neon();
 const Kernels* kernels_neon_dotprod();
 

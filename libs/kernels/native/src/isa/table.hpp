@@ -23,9 +23,15 @@ static const Kernels kTable = {
     .load_row = load_row,
     .matmul = matmul,
     .quantize_row = quantize_row,
+#if defined(SK_AMX)
+    .fast_tasks = amx_tasks,
+    .fast_task = amx_task,
+    .fast_scratch_bytes = amx_scratch_bytes,
+#else
     .fast_tasks = fast_tasks,
     .fast_task = fast_task,
     .fast_scratch_bytes = fast_scratch_bytes,
+#endif
     .row_max = row_max,
     .exp_row = exp_row,
     .sum_exp = sum_exp,
