@@ -95,6 +95,9 @@ async function bundleEntries({ appFolder, entries, packages, staging }) {
     format: 'esm',
     target: 'node20',
     keepNames: true,
+    // Node keeps a bundle's text in memory, twice as large when one character is beyond Latin-1.
+    minifyWhitespace: true,
+    lineLimit: 160,
     sourcemap: 'linked',
     sourcesContent: false,
     legalComments: 'none',
