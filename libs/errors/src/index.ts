@@ -6,3 +6,4 @@ export {
   type SanctumErrorOptions,
 } from './sanctum-error.js';
 export { toEnvelope, type ErrorEnvelope } from './envelope.js';
+export { scrub, scrubText } from './scrub.js';

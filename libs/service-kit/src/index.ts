@@ -26,7 +26,6 @@ export {
   type HistogramOptions,
   type MetricOptions,
 } from './metrics.js';
-export { scrub, scrubText } from './scrub.js';
 export { StateHolder } from './service-state.js';
 export { SPOOL_BYTES_MAX, Spool, type SpoolEntry, type SpoolOptions } from './spool.js';
 export { BUS, HEALTH, LOGGER, METRICS, STATE } from './tokens.js';

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
+import { scrub, scrubText } from '@sanctum/errors';
 import { createLogger } from './logger.js';
-import { scrub, scrubText } from './scrub.js';
 
 const SECRET = 'hunter2hunter2';
 

@@ -1,7 +1,7 @@
 import { hostname } from 'node:os';
 import type { LoggerService } from '@nestjs/common';
 import { destination, pino, stdTimeFunctions, type DestinationStream, type Logger } from 'pino';
-import { scrub, scrubText } from './scrub.js';
+import { scrub, scrubText } from '@sanctum/errors';
 
 export type LogLevel = 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent';
 

@@ -4,12 +4,18 @@ const { isDate, isNativeError } = types;
 const SECRET = /(^|[-_]|[a-z](?=[A-Z]))(authorization|cookie|token|key|secret|password)$/i;
 const CONTENT = /^(body|messages|prompt|content|completion)$/i;
 const BEARER = /\b(Bearer|Basic)\s+[^\s"\\]+/gi;
+const SPACE = /\s/;
 const USERINFO = /(\w+:\/\/)[^/\s"@]+@/g;
 const DEPTH_MAX = 6;
 const ENTRIES_MAX = 100;
+/** Names whose kind is remembered: those of our own records, of which there are few. */
+const NAMES_REMEMBERED_MAX = 512;
+
+type NameKind = 'plain' | 'secret' | 'content';
+const kinds = new Map<string, NameKind>();
 
 /**
- * A copy fit for a log: values of secret names replaced, request and answer text left out, errors
+ * The one scrubber of logs and audits. A copy fit for either: values of secret names replaced, request and answer text left out, errors
  * spelt out with their causes, depth and breadth bounded.
  */
 export function scrub(value: unknown, depth = 0): unknown {
@@ -22,23 +28,45 @@ export function scrub(value: unknown, depth = 0): unknown {
   if (Array.isArray(value)) {
     return value.slice(0, ENTRIES_MAX).map((entry) => scrub(entry, depth + 1));
   }
-  return Object.fromEntries(
-    Object.entries(value)
-      .slice(0, ENTRIES_MAX)
-      .map(([name, entry]) => [name, scrubNamed(name, entry, depth)]),
-  );
+  return scrubEntries(value, depth);
+}
+
+function scrubEntries(value: object, depth: number): unknown {
+  const copy: Record<string, unknown> = {};
+  let entries = 0;
+  for (const [name, entry] of Object.entries(value)) {
+    if (++entries > ENTRIES_MAX) break;
+    if (name === '__proto__') continue;
+    copy[name] = scrubNamed(name, entry, depth);
+  }
+  return copy;
 }
 
 /** Credentials that travel inside text: authorization values and the user part of URLs. */
 export function scrubText(text: string): string {
-  return text.replace(BEARER, '$1 [scrubbed]').replace(USERINFO, '$1[scrubbed]@');
+  // Most of what passes here is neither: a look is a tenth of a replacement.
+  const named = SPACE.test(text) ? text.replace(BEARER, '$1 [scrubbed]') : text;
+  return named.includes('@') ? named.replace(USERINFO, '$1[scrubbed]@') : named;
 }
 
 function scrubNamed(name: string, value: unknown, depth: number): unknown {
   if (value === undefined || value === null) return value;
-  if (SECRET.test(name)) return '[scrubbed]';
-  if (CONTENT.test(name)) return '[left out]';
-  return scrub(value, depth + 1);
+  switch (kindOf(name)) {
+    case 'secret':
+      return '[scrubbed]';
+    case 'content':
+      return '[left out]';
+    case 'plain':
+      return scrub(value, depth + 1);
+  }
+}
+
+function kindOf(name: string): NameKind {
+  const known = kinds.get(name);
+  if (known !== undefined) return known;
+  const kind = SECRET.test(name) ? 'secret' : CONTENT.test(name) ? 'content' : 'plain';
+  if (kinds.size < NAMES_REMEMBERED_MAX) kinds.set(name, kind);
+  return kind;
 }
 
 function scrubError(error: Error, depth: number): unknown {
