@@ -1,5 +1,6 @@
 // Attention over pages of keys and values, and the gated delta scan.
 #pragma once
+#include "isa/delta_tile.hpp"
 #include "isa/lanes.hpp"
 #include "isa/norm_ops.hpp"
 
@@ -194,6 +195,9 @@ static void delta_row(const DeltaScan& s, uint32_t row) {
 
 static void delta_scan(const DeltaScan& s) {
   uint32_t row = 0;
+  if (s.key_dim == kTileKeys && s.count >= kTileMinTokens) {
+    for (; row + kDeltaTileRows <= s.value_rows; row += kDeltaTileRows) delta_tile(s, row);
+  }
   if (s.key_dim == 128) {
     constexpr int rows = SK_PARTS == 1 ? 2 : 1;
     for (; row + rows <= s.value_rows; row += rows) delta_rows_fixed<rows, 8>(s, row);

@@ -7,7 +7,7 @@ namespace sk::SK_ISA {
 constexpr uint32_t kFewTokens = 3;  // up to here rows are streamed; above, packed and reused
 constexpr uint32_t kQuadsPerTask = 32;
 constexpr uint32_t kPanelRows = 16;
-constexpr uint32_t kRowsPerTask = 64;  // packed, they stay in the L2 cache
+constexpr uint32_t kRowsPerTask = 32;  // packed, they stay in the L2 cache
 
 static uint32_t fast_tasks(const FastLinear& job) {
   const uint32_t out = job.weight.out;

@@ -45,12 +45,13 @@ SK_INLINE V zero() {
   SK_EACH r.p[i] = (vf){};
   return r;
 }
+// Vector by vector: GCC copies a whole V in pieces of 16 bytes, which a wider load then waits for.
 SK_INLINE V load(const float* x) {
   V r;
-  memcpy(&r, x, sizeof r);
+  SK_EACH memcpy(&r.p[i], x + i * SK_WIDTH, sizeof(vf));
   return r;
 }
-SK_INLINE void store(float* x, V a) { memcpy(x, &a, sizeof a); }
+SK_INLINE void store(float* x, V a) { SK_EACH memcpy(x + i * SK_WIDTH, &a.p[i], sizeof(vf)); }
 SK_INLINE V load_n(const float* x, uint32_t n) {
   if (n >= 16) return load(x);
   float t[16] = {};
