@@ -98,6 +98,17 @@ describe('a request that is wrong', () => {
     expect(await response.json()).toMatchObject({ error: { param, source: 'engine' } });
   });
 
+  it.each([
+    ['GET', '/v1/chat/completions', 'POST'],
+    ['DELETE', '/v1/models', 'GET, HEAD'],
+    ['PUT', '/v1/models/padawan', 'GET, HEAD'],
+    ['GET', '/admin/drain', 'POST'],
+  ])('the method: %s %s', async (method, path, allow) => {
+    const response = await fetch(`${engine.url}${path}`, { method });
+    expect(response.headers.get('allow')).toBe(allow);
+    expect(await refusal(response)).toMatchObject({ status: 405, code: 'method_not_allowed' });
+  });
+
   it('an unknown model', async () => {
     const error = await refusal(await chat(engine.url, { model: 'gpt-9' }));
     expect(error).toMatchObject({ status: 404, code: 'model_not_found' });

@@ -302,6 +302,8 @@ describe('proxying', () => {
       });
       expect(await words.text()).toContain('intent: coder matched by "debug".');
       expect((await router.get('/v1/route?model=a&model=b')).status).toBe(400);
+      const posted = await router.get('/v1/route', { method: 'POST' });
+      expect([posted.status, posted.headers.get('allow')]).toEqual([405, 'GET, HEAD']);
     });
 
     it('shows backends with their limits and whether they answer', async () => {

@@ -1,5 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { request as httpsRequest } from 'node:https';
+import { once } from 'node:events';
+import type { ServerResponse } from 'node:http';
 import { connect } from 'node:net';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { Controller, Get, Module, Post } from '@nestjs/common';
@@ -36,6 +38,7 @@ const logger = pino({ level: 'error' }, { write: (line: string) => void lines.pu
 let home: TempHome;
 let service: RunningService;
 let healthy = true;
+let opened: (response: ServerResponse) => void = () => undefined;
 
 const base: ServiceOptions = {
   name: 'router',
@@ -73,6 +76,7 @@ beforeEach(async () => {
       (next, { state }) =>
       (request, response) => {
         if (request.url === '/hot') response.end(`hot ${state.current}`);
+        else if (request.url === '/open') opened(response);
         else next(request, response);
       },
   });
@@ -149,6 +153,7 @@ describe('errors', () => {
   const tooLong = { headers: { a: 'x'.repeat(5000) } };
   it.each([
     { path: '/none', init: {}, status: 404, code: 'not_found' },
+    { path: '/nest/echo', init: {}, status: 405, code: 'method_not_allowed' },
     { path: '/raw/echo', init: json('{"a":'), status: 400, code: 'invalid_request' },
     { path: '/raw/echo', init: json(`"${'x'.repeat(2000)}"`), status: 413, code: 'body_too_large' },
     { path: '/hot', init: tooLong, status: 431, code: 'headers_too_large' },
@@ -156,6 +161,34 @@ describe('errors', () => {
     const answer = await fetch(url(path), init);
     expect(answer.status).toBe(status);
     expect(await answer.json()).toMatchObject({ error: { code, source: 'router' } });
+  });
+
+  it('name the methods that a path answers to', async () => {
+    const answer = await fetch(url('/raw/echo?a=1'));
+    expect([answer.status, answer.headers.get('allow')]).toEqual([405, 'POST']);
+    expect(await answer.json()).toMatchObject({
+      error: { code: 'method_not_allowed', source: 'router' },
+    });
+    const other = await fetch(url('/nest/refusal'), { method: 'DELETE' });
+    expect([other.status, other.headers.get('allow')]).toEqual([405, 'GET, HEAD']);
+  });
+
+  it.each([
+    ['that has begun', (response: ServerResponse) => void response.write('begun')],
+    ['that is still to come', (response: ServerResponse) => void response.emit('asked')],
+  ])('are never written into an answer %s', async (_when, begin) => {
+    const socket = connect(service.addresses[0]?.port ?? 0, '127.0.0.1');
+    const response = new Promise<ServerResponse>((resolve) => (opened = resolve));
+    let text = '';
+    socket.on('data', (chunk: Buffer) => (text += chunk.toString()));
+    socket.write('GET /open HTTP/1.1\r\nHost: x\r\n\r\n');
+    const answer = await response;
+    begin(answer);
+    if (answer.headersSent) await once(socket, 'data');
+    socket.write('hello?\r\n\r\n');
+    await once(socket, 'close');
+    expect(text).not.toContain('400');
+    expect(text.split('HTTP/1.1').length - 1).toBe(answer.headersSent ? 1 : 0);
   });
 
   it('answer what is not HTTP, and who takes too long', async () => {

@@ -4,6 +4,7 @@ import { createServer, type IncomingMessage } from 'node:http';
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import { SERVICES } from '@sanctum/contracts';
+import { AllowedMethods } from './allowed-methods.js';
 import { Bus } from './bus.js';
 import { ErrorFilter } from './error-filter.js';
 import { KitModule } from './kit-module.js';
@@ -86,8 +87,10 @@ async function createHttp(options: ServiceOptions, context: ServiceContext): Pro
       abortOnError: false,
     },
   );
-  app.useGlobalFilters(new ErrorFilter(context.logger, options.name));
+  const allowed = new AllowedMethods();
+  app.useGlobalFilters(new ErrorFilter({ logger: context.logger, source: options.name, allowed }));
   const fastify = app.getHttpAdapter().getInstance();
+  fastify.addHook('onRoute', ({ url, method }) => allowed.add(url, [method].flat()));
   fastify.addHook('onRequest', (request, reply, done) => {
     void reply.header('x-request-id', request.id);
     done();

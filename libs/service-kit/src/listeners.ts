@@ -61,6 +61,7 @@ export class Listeners {
   readonly #options: BindOptions;
   readonly #servers = new Map<string, Server>();
   readonly #retries = new Set<NodeJS.Timeout>();
+  readonly #exchanges = new OpenExchanges();
   #closing = false;
 
   private constructor(options: BindOptions) {
@@ -131,7 +132,11 @@ export class Listeners {
   }
 
   #create(listener: ListenerOptions): Server {
-    const { handler, limits, source } = this.#options;
+    const { limits, source } = this.#options;
+    const handler: RequestHandler = (request, response) => {
+      this.#exchanges.add(request, response);
+      this.#options.handler(request, response);
+    };
     const options = {
       maxHeaderSize: limits.headerBytesMax,
       headersTimeout: limits.headersTimeoutMs,
@@ -145,9 +150,35 @@ export class Listeners {
         : createTlsServer({ ...listener.tls, ...options }, handler);
     server.maxConnections = limits.connectionsMax;
     server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
-      refuseClient(error, socket, source);
+      if (this.#exchanges.mayReply(socket)) refuseClient(error, socket, source);
+      else socket.destroy();
     });
     return server;
+  }
+}
+
+/** What is under way on each connection, so that nothing is written into an answer. */
+class OpenExchanges {
+  readonly #open = new WeakMap<
+    Socket,
+    Set<{ request: IncomingMessage; response: ServerResponse }>
+  >();
+
+  add(request: IncomingMessage, response: ServerResponse): void {
+    const { socket } = request;
+    const open = this.#open.get(socket) ?? new Set();
+    const exchange = { request, response };
+    this.#open.set(socket, open.add(exchange));
+    response.once('close', () => open.delete(exchange));
+  }
+
+  /**
+   * Whether the next bytes on a connection would be read as the answer to what its parser refused:
+   * true between requests, and for a request that is still being sent and has not been answered.
+   */
+  mayReply(socket: Socket): boolean {
+    const open = [...(this.#open.get(socket) ?? [])];
+    return open.every(({ request, response }) => !request.complete && !response.headersSent);
   }
 }
 

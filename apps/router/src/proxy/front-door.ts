@@ -8,7 +8,7 @@ import { pathBelowV1, requestIdOf } from './request-head.js';
 
 export type RequestHandler = (request: IncomingMessage, response: ServerResponse) => void;
 
-/** Answered by the router itself, in Nest. */
+/** Answered by the router itself, in Nest, whatever the method. */
 const CONTROL_PATHS: ReadonlySet<string> = new Set(['/models', '/route', '/backends']);
 
 /**
@@ -67,10 +67,10 @@ function refuse(request: IncomingMessage, response: ServerResponse, error: Sanct
 }
 
 function isControl(method: string | undefined, below: string): boolean {
-  if (method !== 'GET' && method !== 'HEAD') return false;
   const query = below.indexOf('?');
   const path = query < 0 ? below : below.slice(0, query);
-  return CONTROL_PATHS.has(path) || path.startsWith('/models/');
+  if (CONTROL_PATHS.has(path)) return true;
+  return (method === 'GET' || method === 'HEAD') && path.startsWith('/models/');
 }
 
 /** Whether a peer's address is of this machine: 127.0.0.0/8, ::1, or v4-mapped. */
