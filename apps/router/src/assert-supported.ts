@@ -2,12 +2,7 @@ import type { RouterSection } from '@sanctum/catalog';
 import { SanctumError } from '@sanctum/errors';
 
 const SECTION_FIELDS = ['tls', 'auth_token_file'] as const;
-const BACKEND_FIELDS = [
-  'daily_cap_completion_tokens',
-  'slow_threshold_s',
-  'slow_trip_count',
-  'strip_thinking',
-] as const;
+const BACKEND_FIELDS = ['strip_thinking'] as const;
 
 /**
  * Refuses settings that this version does not act on: an operator who sets a limit or a listener

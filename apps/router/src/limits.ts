@@ -24,6 +24,8 @@ export interface RouterLimits {
   readonly preambleBytesMax: number;
   /** Of a plain answer held back so that a death midway can fail over; beyond it it is streamed. */
   readonly heldAnswerBytesMax: number;
+  /** Of a plain answer held back to be translated for a client of another dialect; beyond it 502. */
+  readonly translatedAnswerBytesMax: number;
   /** Of an upstream's error body; a longer one is replaced by an envelope. */
   readonly errorBodyBytesMax: number;
   /** Of an unfinished event kept back while a stream flows; beyond it it is let through. */
@@ -46,6 +48,7 @@ export const DEFAULT_LIMITS: RouterLimits = {
   upstreamConnectionsMax: 1_024,
   preambleBytesMax: 65_536,
   heldAnswerBytesMax: 65_536,
+  translatedAnswerBytesMax: 16 * MEBIBYTE,
   errorBodyBytesMax: 65_536,
   eventBytesMax: 262_144,
   drainMs: 30_000,

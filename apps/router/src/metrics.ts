@@ -13,6 +13,9 @@ export class RouterMetrics {
   readonly backendDuration: Histogram<'backend'>;
   readonly firstContent: Histogram<'backend'>;
   readonly overhead: Histogram;
+  readonly findings: Counter<'backend' | 'finding'>;
+  readonly tokensIn: Counter<'backend'>;
+  readonly tokensOut: Counter<'backend'>;
 
   constructor(metrics: Metrics, inFlight: () => number) {
     this.requests = metrics.counter({
@@ -51,6 +54,21 @@ export class RouterMetrics {
       name: 'overhead_seconds',
       help: 'Time spent in the router: total minus reading the request and waiting for upstreams.',
       buckets: OVERHEAD_S,
+    });
+    this.findings = metrics.counter({
+      name: 'answer_findings_total',
+      help: 'Answers in which a detector found something, broken or suspicious.',
+      labels: ['backend', 'finding'],
+    });
+    this.tokensIn = metrics.counter({
+      name: 'backend_tokens_in_total',
+      help: 'Prompt tokens, as far as backends tell them.',
+      labels: ['backend'],
+    });
+    this.tokensOut = metrics.counter({
+      name: 'backend_tokens_out_total',
+      help: 'Completion tokens: as the backend tells them, else one per delta.',
+      labels: ['backend'],
     });
     metrics.gauge({
       name: 'inflight_requests',

@@ -1,7 +1,8 @@
+import { join } from 'node:path';
 import { homePaths, type HomePaths, type Instance, type RouterSection } from '@sanctum/catalog';
 import { CONFIG_REJECTED_REASON_MAX, type Failover } from '@sanctum/contracts';
 import { SanctumError } from '@sanctum/errors';
-import { ALWAYS_AVAILABLE } from '@sanctum/routing';
+import type { AvailabilityOf } from '@sanctum/routing';
 import {
   bootstrapService,
   createLogger,
@@ -13,6 +14,10 @@ import {
 import { assertSupported } from './assert-supported.js';
 import { BackendProbe } from './control/backend-probe.js';
 import { ControlModule } from './control/control-module.js';
+import { exposeHealth } from './health/health-gauges.js';
+import { HealthKeeper } from './health/health-keeper.js';
+import { HealthRegistry } from './health/health-registry.js';
+import { reportHealth } from './health/report-health.js';
 import { limitsFrom, type RouterLimits } from './limits.js';
 import { RouterMetrics } from './metrics.js';
 import { Admission } from './proxy/admission.js';
@@ -60,11 +65,19 @@ export async function startRouter(options: RouterOptions): Promise<RunningServic
     warn: (message) => logger.warn({ transport: 'tls' }, message),
   });
   logBackends(logger, routes);
+  const health = new HealthRegistry({ timeZone: options.instance.instance.timezone });
+  health.adopt(routes.current().backends.values());
+  const keeper = new HealthKeeper(health, {
+    path: join(home.state, 'router', 'health.json'),
+    log: logger,
+  });
   try {
+    await keeper.restore();
     const service = await bootstrapService(
-      serviceOptions(options, { section, home, logger, limits, routes }),
+      serviceOptions(options, { section, home, logger, limits, routes, health, keeper }),
     );
-    const reloader = startReloading(options, { service, routes, logger });
+    keeper.start();
+    const reloader = startReloading(options, { service, routes, health, logger });
     const stop = async (): Promise<void> => {
       await reloader?.stop();
       await service.stop().finally(() => routes.close());
@@ -86,16 +99,17 @@ function routerSectionOf({ services }: Instance): RouterSection {
 
 function startReloading(
   { instance, configFile }: RouterOptions,
-  parts: { service: RunningService; routes: LiveRoutes; logger: ServiceContext['logger'] },
+  parts: Pick<Parts, 'routes' | 'health' | 'logger'> & { service: RunningService },
 ): ConfigReloader | undefined {
   if (configFile === undefined) return undefined;
-  const { service, routes, logger } = parts;
+  const { service, routes, health, logger } = parts;
   const reloader = new ConfigReloader({
     file: configFile,
     instance,
     log: logger,
     apply: async (next) => {
       await routes.replace(routerSectionOf(next));
+      health.adopt(routes.current().backends.values());
       logBackends(logger, routes);
     },
     onRejected: (reason) =>
@@ -114,13 +128,21 @@ interface Parts {
   readonly logger: ServiceContext['logger'];
   readonly limits: RouterLimits;
   readonly routes: LiveRoutes;
+  readonly health: HealthRegistry;
+  readonly keeper: HealthKeeper;
 }
 
 function serviceOptions(options: RouterOptions, parts: Parts): ServiceOptions {
-  const { section, limits, routes } = parts;
+  const { section, limits, routes, health } = parts;
+  const availabilityOf: AvailabilityOf = (name, model) => {
+    const backend = routes.current().backends.get(name);
+    return backend === undefined
+      ? { available: false, reason: 'not configured' }
+      : health.availabilityOf(backend, model);
+  };
   const admission = new Admission(limits);
   const probe = new BackendProbe(() => [...routes.current().backends.values()]);
-  const shared = { routes: routes.current, availabilityOf: ALWAYS_AVAILABLE, limits, admission };
+  const shared = { routes: routes.current, availabilityOf, health, limits, admission };
   const told = options.onFailover === undefined ? {} : { onFailover: options.onFailover };
   const bus = busOptions(options.instance, parts.home);
   return {
@@ -149,7 +171,7 @@ function serviceOptions(options: RouterOptions, parts: Parts): ServiceOptions {
       const byDefault = backends.find(({ name }) => name === routes.current().table.defaultBackend);
       return { healthy: byDefault?.healthy === true, details: { mode: 'routed', backends } };
     },
-    drain: () => admission.drain(),
+    drain: () => admission.drain().finally(() => parts.keeper.stop()),
     drainDeadlineMs: limits.drainMs,
     ...(bus === undefined ? {} : { bus }),
     ...(options.ownsProcess === undefined ? {} : { ownsProcess: options.ownsProcess }),
@@ -157,9 +179,12 @@ function serviceOptions(options: RouterOptions, parts: Parts): ServiceOptions {
 }
 
 function proxyContext(
-  shared: Pick<ProxyContext, 'routes' | 'availabilityOf' | 'limits' | 'admission'>,
+  shared: Pick<ProxyContext, 'routes' | 'availabilityOf' | 'health' | 'limits' | 'admission'>,
   { logger, metrics, bus }: ServiceContext,
 ): ProxyContext {
+  const { health, routes } = shared;
+  health.onEvent = (event) => reportHealth(event, logger, bus);
+  exposeHealth(metrics, health, () => routes().backends.values());
   return {
     ...shared,
     stalls: new StallWatch(),

@@ -1,3 +1,4 @@
+import { DIALECTS } from '@sanctum/contracts';
 import { z } from 'zod';
 import {
   count,
@@ -23,6 +24,23 @@ const timeouts = section({
   total_s: seconds.exactOptional(),
 });
 
+/** Consecutive faults that open a breaker, and how long it stays open before a probe. */
+const breaker = section({
+  faults: z.int().min(1).max(1_000).exactOptional(),
+  open_s: seconds.exactOptional(),
+});
+
+/** How long a URL is left alone after 429: without Retry-After, and at most. */
+const coolDown = section({
+  default_s: seconds.exactOptional(),
+  max_s: seconds.exactOptional(),
+});
+
+const detectors = section({
+  repetition_chars: z.int().min(128).max(4_096).exactOptional(),
+  tiny_bytes: z.int().min(0).max(64).exactOptional(),
+});
+
 function clientTls(base: string) {
   return section({
     ca: filePath(base).exactOptional(),
@@ -32,11 +50,17 @@ function clientTls(base: string) {
   });
 }
 
+/** What a backend is asked in natively; a request in another dialect is translated to chat. */
+const dialects = z
+  .array(z.enum(DIALECTS))
+  .refine((list) => list.includes('chat'), 'a list that has "chat" in it');
+
 function upstream(base: string) {
   return section({
     url: upstreamUrl,
     api_key_env: environmentName.nullable().exactOptional(),
     default_model: slug.exactOptional(),
+    dialects: dialects.exactOptional(),
     tls: clientTls(base).exactOptional(),
     timeouts: timeouts.exactOptional(),
   });
@@ -51,12 +75,14 @@ function backend(base: string) {
       .default([]),
     models: z.array(z.string().min(1).max(128)).max(MODEL_PATTERNS_MAX).default([]),
     default_model: slug.exactOptional(),
+    dialects: dialects.exactOptional(),
     api_key_env: environmentName.exactOptional(),
     tls: clientTls(base).exactOptional(),
     timeouts: timeouts.exactOptional(),
     daily_cap_completion_tokens: count.exactOptional(),
     slow_threshold_s: seconds.exactOptional(),
     slow_trip_count: count.exactOptional(),
+    breaker: breaker.exactOptional(),
     strip_thinking: z.boolean().exactOptional(),
     description: z.string().max(500).exactOptional(),
   }).superRefine(refuseInheritedKeys);
@@ -102,6 +128,9 @@ export function routerSection(base: string) {
     strict_models: z.boolean().default(false),
     intent_keywords: z.record(slug, z.array(z.string().min(1)).max(256)).default({}),
     backends: z.record(slug, backend(base)).default({}),
+    breaker: breaker.exactOptional(),
+    cool_down: coolDown.exactOptional(),
+    detectors: detectors.exactOptional(),
     limits: section({
       body_mb: megabytes.exactOptional(),
       connections: count.exactOptional(),

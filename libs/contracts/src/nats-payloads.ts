@@ -3,6 +3,7 @@ import { z } from 'zod';
 const time = z.iso.datetime({ precision: 3 });
 const count = z.int().min(0);
 const shortText = z.string().max(256);
+const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
 const origin = z.url({ protocol: /^https?$/ }).refine((url) => !/\/\/[^/]*@/.test(url), {
   error: 'a URL without credentials',
 });
@@ -57,6 +58,49 @@ export const configRejectedSchema = z.strictObject({
   reason: z.string().max(CONFIG_REJECTED_REASON_MAX),
 });
 
+/** A breaker of the router changed: a URL is left alone for a model, or is used again. */
+export const breakerChangedSchema = z.strictObject({
+  backend: shortText,
+  url: origin,
+  model: shortText,
+  /** What the fault was that opened it. */
+  errorClass: shortText.optional(),
+});
+
+/** A backend has spent its completion tokens of the day. */
+export const budgetSpentSchema = z.strictObject({
+  backend: shortText,
+  cap: count,
+  used: count,
+  resetsAt: time,
+});
+
+/** Where the audit chain of a service ends; others write it into theirs. */
+export const auditHeadSchema = z.strictObject({
+  service: shortText,
+  instance: shortText,
+  /** Number of the last durable line, and its SHA-256. */
+  seq: count,
+  hash: sha256,
+});
+
+/** A service cannot write its audit, or can again. */
+export const auditTroubleSchema = z.strictObject({
+  service: shortText,
+  kind: z.enum(['stalled', 'dropped', 'recovered']),
+  reason: z.string().max(1000).optional(),
+  droppedLines: count.optional(),
+  stalledMs: count.optional(),
+});
+
+/** A model is served although somebody should look at its manifest. */
+export const manifestAlertSchema = z.strictObject({
+  kind: z.enum(['expired', 'rollback_excepted', 'version_reused']),
+  model: shortText,
+  digest: sha256,
+  message: z.string().max(2000),
+});
+
 /** What the bus puts around an event. `id` is the JetStream message id: consumers are idempotent. */
 export const eventEnvelopeSchema = z.strictObject({
   id: z.uuid(),
@@ -71,4 +115,9 @@ export type Heartbeat = z.output<typeof heartbeatSchema>;
 export type WorkerRestarted = z.output<typeof workerRestartedSchema>;
 export type Failover = z.output<typeof failoverSchema>;
 export type ConfigRejected = z.output<typeof configRejectedSchema>;
+export type BreakerChanged = z.output<typeof breakerChangedSchema>;
+export type BudgetSpent = z.output<typeof budgetSpentSchema>;
+export type AuditHead = z.output<typeof auditHeadSchema>;
+export type AuditTrouble = z.output<typeof auditTroubleSchema>;
+export type ManifestAlert = z.output<typeof manifestAlertSchema>;
 export type EventEnvelope = z.output<typeof eventEnvelopeSchema>;

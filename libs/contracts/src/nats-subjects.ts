@@ -1,12 +1,21 @@
 import type { z } from 'zod';
 import { IDENTITIES, serviceOf, type Identity, type ServiceName } from './identities.js';
 import {
+  auditHeadSchema,
+  auditTroubleSchema,
+  breakerChangedSchema,
+  budgetSpentSchema,
   configRejectedSchema,
   failoverSchema,
   heartbeatSchema,
+  manifestAlertSchema,
   workerRestartedSchema,
+  type AuditTrouble,
   type ConfigRejected,
+  type BreakerChanged,
+  type BudgetSpent,
   type Failover,
+  type ManifestAlert,
   type WorkerRestarted,
 } from './nats-payloads.js';
 
@@ -34,6 +43,29 @@ export const SUBJECTS = {
     publishers: services,
     subscribers: ['sanctumctl', 'guardian'],
   },
+  auditHead: {
+    subject: 'sanctum.audit.head.{service}',
+    summary: 'Where the audit chain of a service ends, for the others to write into theirs.',
+    payload: auditHeadSchema,
+    publishers: services,
+    subscribers: [...services, 'sanctumctl'],
+  },
+  auditTrouble: {
+    subject: 'sanctum.incident.audit-trouble',
+    summary: 'A service cannot write its audit, or can again.',
+    payload: auditTroubleSchema,
+    publishers: services,
+    subscribers: ['sanctumctl', 'guardian'],
+    stream: 'INCIDENTS',
+  },
+  manifestAlert: {
+    subject: 'sanctum.incident.manifest-alert',
+    summary: 'A model is served although somebody should look at its manifest.',
+    payload: manifestAlertSchema,
+    publishers: ['engine'],
+    subscribers: ['sanctumctl', 'guardian'],
+    stream: 'INCIDENTS',
+  },
   workerRestarted: {
     subject: 'sanctum.incident.worker-restarted',
     summary: 'The engine restarted its model worker.',
@@ -46,6 +78,30 @@ export const SUBJECTS = {
     subject: 'sanctum.incident.failover',
     summary: 'A request was answered by a fallback URL.',
     payload: failoverSchema,
+    publishers: ['sanctum-server'],
+    subscribers: ['sanctumctl', 'guardian'],
+    stream: 'INCIDENTS',
+  },
+  breakerOpened: {
+    subject: 'sanctum.incident.breaker-opened',
+    summary: 'The router leaves a URL alone for a while, after faults in a row.',
+    payload: breakerChangedSchema,
+    publishers: ['sanctum-server'],
+    subscribers: ['sanctumctl', 'guardian'],
+    stream: 'INCIDENTS',
+  },
+  breakerClosed: {
+    subject: 'sanctum.incident.breaker-closed',
+    summary: 'The router uses a URL again that it had left alone.',
+    payload: breakerChangedSchema,
+    publishers: ['sanctum-server'],
+    subscribers: ['sanctumctl', 'guardian'],
+    stream: 'INCIDENTS',
+  },
+  budgetSpent: {
+    subject: 'sanctum.incident.budget-spent',
+    summary: 'A backend has spent its completion tokens of the day.',
+    payload: budgetSpentSchema,
     publishers: ['sanctum-server'],
     subscribers: ['sanctumctl', 'guardian'],
     stream: 'INCIDENTS',
@@ -63,8 +119,13 @@ export type SubjectName = keyof typeof SUBJECTS;
 
 /** Events, by subject: what JetStream keeps. */
 export interface EventPayloads {
+  'sanctum.incident.audit-trouble': AuditTrouble;
+  'sanctum.incident.manifest-alert': ManifestAlert;
   'sanctum.incident.worker-restarted': WorkerRestarted;
   'sanctum.incident.failover': Failover;
+  'sanctum.incident.breaker-opened': BreakerChanged;
+  'sanctum.incident.breaker-closed': BreakerChanged;
+  'sanctum.incident.budget-spent': BudgetSpent;
   'sanctum.incident.config-rejected': ConfigRejected;
 }
 export type EventSubject = keyof EventPayloads;
@@ -79,6 +140,11 @@ export function subjectDefinitions(): readonly SubjectDefinition[] {
 
 export function heartbeatSubject(service: ServiceName): string {
   return SUBJECTS.heartbeat.subject.replace('{service}', service);
+}
+
+/** The subject on which a service tells others where its audit chain ends. */
+export function auditHeadSubject(service: ServiceName): string {
+  return SUBJECTS.auditHead.subject.replace('{service}', service);
 }
 
 /** The schema of an event's data; undefined for a subject no stream keeps. */

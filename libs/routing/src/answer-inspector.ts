@@ -52,7 +52,7 @@ const THINK_TAG_CHARS = '</think>'.length;
  */
 export class AnswerInspector {
   readonly #settings: DetectorSettings;
-  readonly #repetition = new RepetitionWatch();
+  readonly #repetition: RepetitionWatch;
   #line = '';
   /** A line was too long: content is unknown, and only the end of it is kept. */
   #isOpaque = false;
@@ -68,6 +68,7 @@ export class AnswerInspector {
 
   constructor(settings: DetectorSettings) {
     this.#settings = settings;
+    this.#repetition = new RepetitionWatch(settings.repetitionCharsMin);
   }
 
   push(piece: string): void {
@@ -133,13 +134,10 @@ export class AnswerInspector {
 
   #finding(): AnswerFinding | undefined {
     if (this.#isOpaque) return undefined;
-    const { repetitionCharsMin: charsMin, tinyBytes } = this.#settings;
     if (!this.#isVisible && this.#others === 0) return 'empty_content';
-    if (this.#repetition.isRepetition({ charsMin, timesMin: REPETITION_TIMES_MIN })) {
-      return 'pure_repetition';
-    }
+    if (this.#repetition.isRepetition(REPETITION_TIMES_MIN)) return 'pure_repetition';
     if (this.#leaksThinking) return 'think_tag_leak';
     const isCut = this.#finishReason === 'length' && this.#others === 0;
-    return isCut && this.#textBytes < tinyBytes ? 'truncated_tiny' : undefined;
+    return isCut && this.#textBytes < this.#settings.tinyBytes ? 'truncated_tiny' : undefined;
   }
 }

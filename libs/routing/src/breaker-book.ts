@@ -20,10 +20,11 @@ const MODEL_CHARS_MAX = 128;
  */
 export class BreakerBook {
   readonly #states = new Map<string, BreakerState>();
-  readonly #settings: BreakerSettings;
+  /** May change while breakers are open: they are then judged by the new ones. */
+  settings: BreakerSettings;
 
   constructor(settings: BreakerSettings) {
-    this.#settings = settings;
+    this.settings = settings;
   }
 
   /** Breakers not at rest. */
@@ -37,7 +38,7 @@ export class BreakerBook {
 
   standing(model: string, nowMs: number): BreakerStanding {
     if (this.#states.size === 0) return 'closed';
-    return breakerStanding(this.stateOf(model), this.#settings, nowMs);
+    return breakerStanding(this.stateOf(model), this.settings, nowMs);
   }
 
   probe(model: string, nowMs: number): void {
@@ -47,7 +48,7 @@ export class BreakerBook {
   /** Takes a result in; returns the states before and after. */
   record(model: string, result: BreakerResult): { before: BreakerState; after: BreakerState } {
     const before = this.stateOf(model);
-    const after = afterResult(before, this.#settings, result);
+    const after = afterResult(before, this.settings, result);
     if (after !== before) this.restore(model, after);
     return { before, after };
   }

@@ -16,16 +16,19 @@ export interface LatencyState {
   readonly slow: number;
 }
 
-/** The state after one more answer; `tripped` when it is to be counted as a fault of the target. */
+/**
+ * The state after one more answer. `isSlow`: it does not speak for its target; `tripped`: it is to be
+ * counted as a fault of it.
+ */
 export function observeLatency(
   state: LatencyState | undefined,
   settings: SlownessSettings,
   latencyS: number,
-): { readonly state: LatencyState; readonly tripped: boolean } {
+): { readonly state: LatencyState; readonly isSlow: boolean; readonly tripped: boolean } {
   const emaS = state === undefined ? latencyS : EMA_ALPHA * latencyS + (1 - EMA_ALPHA) * state.emaS;
   const isSlow = settings.thresholdS !== undefined && emaS > settings.thresholdS;
   const slow = isSlow ? (state?.slow ?? 0) + 1 : 0;
   return slow >= settings.tripCount
-    ? { state: { emaS, slow: 0 }, tripped: true }
-    : { state: { emaS, slow }, tripped: false };
+    ? { state: { emaS, slow: 0 }, isSlow, tripped: true }
+    : { state: { emaS, slow }, isSlow, tripped: false };
 }

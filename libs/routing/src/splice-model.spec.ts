@@ -62,7 +62,8 @@ describe('spliceModel', () => {
         const after = splice(before, model);
         const field = `"model":${JSON.stringify(model)}${before === '{}' ? '' : ','}`;
         expect(after).toBe(`{${field}${before.slice(1)}`);
-        expect(JSON.parse(after)).toEqual({ ...object, model });
+        const expected: unknown = JSON.parse(JSON.stringify({ ...object, model }));
+        expect(JSON.parse(after)).toEqual(expected);
       }),
     );
   });

@@ -14,6 +14,13 @@ export interface HistogramOptions<Label extends string> extends MetricOptions<La
 export interface GaugeOptions<Label extends string> extends MetricOptions<Label> {
   /** Read when metrics are scraped, instead of being set. */
   readonly read?: () => number;
+  /** Read likewise, one sample per set of labels; what is no longer there is no longer shown. */
+  readonly readAll?: () => readonly GaugeSample<Label>[];
+}
+
+export interface GaugeSample<Label extends string> {
+  readonly labels: Readonly<Record<Label, string | number>>;
+  readonly value: number;
 }
 
 /** One registry a service; every name begins with the service's prefix. */
@@ -31,9 +38,19 @@ export class Metrics {
   }
 
   gauge<Label extends string = never>(options: GaugeOptions<Label>): Gauge<Label> {
-    const { read } = options;
+    const { read, readAll } = options;
+    const configuration = this.#configuration(options);
+    if (readAll !== undefined) {
+      return new Gauge({
+        ...configuration,
+        collect(this: Gauge<Label>): void {
+          this.reset();
+          for (const { labels, value } of readAll()) this.set({ ...labels }, value);
+        },
+      });
+    }
     return new Gauge({
-      ...this.#configuration(options),
+      ...configuration,
       ...(read === undefined
         ? {}
         : {

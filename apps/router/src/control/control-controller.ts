@@ -47,7 +47,8 @@ export class ControlController {
       in_flight: this.#state.admission.inFlight,
       backends: [...backends.values()].map((backend) =>
         describeBackend(backend, {
-          availability: this.#state.availabilityOf(backend.name),
+          availability: this.#state.availabilityOf(backend.name, undefined),
+          health: this.#state.health,
           state: states.find(({ name }) => name === backend.name),
         }),
       ),

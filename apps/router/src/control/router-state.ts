@@ -4,6 +4,9 @@ import type { BackendProbe } from './backend-probe.js';
 export const ROUTER_STATE = Symbol('sanctum.router.state');
 
 /** What the control endpoints show. */
-export interface RouterState extends Pick<ProxyContext, 'routes' | 'availabilityOf' | 'admission'> {
+export interface RouterState extends Pick<
+  ProxyContext,
+  'routes' | 'availabilityOf' | 'health' | 'admission'
+> {
   readonly probe: BackendProbe;
 }

@@ -1,4 +1,10 @@
-import { FirstContentDetector, type AttemptOutcome } from '@sanctum/routing';
+import {
+  AnswerInspector,
+  FirstContentDetector,
+  type AnswerReport,
+  type AttemptOutcome,
+  type DetectorSettings,
+} from '@sanctum/routing';
 import type { Dispatcher } from 'undici';
 import type { RouterLimits } from '../limits.js';
 import type { Upstream } from '../upstream/upstream.js';
@@ -30,6 +36,8 @@ export interface AttemptOwner {
   readonly stalls: StallWatch;
   /** A stream is held back until its first content. */
   readonly holdsPreamble: boolean;
+  /** How answers are looked at; undefined when they are not understood. */
+  readonly detectors: DetectorSettings | undefined;
   /** Content goes out: from here on the client's answer is this attempt's. */
   contentStarts(attempt: Attempt, head: { status: number; headers: AnswerHeaders }): Relay;
   attemptEnded(attempt: Attempt, end: AttemptEnd): void;
@@ -72,6 +80,9 @@ export class Attempt implements Dispatcher.DispatchHandler, Watched {
   #heldBytes = 0;
   #detector: FirstContentDetector | undefined;
   relay: Relay | undefined;
+  #inspector: AnswerInspector | undefined;
+  /** From the start until content went out; undefined before. */
+  firstContentMs: number | undefined;
   #dueMs = Infinity;
   #paused = false;
   #deadlineMs = Infinity;
@@ -94,11 +105,20 @@ export class Attempt implements Dispatcher.DispatchHandler, Watched {
     this.upstream.pool.dispatch({ method, path, headers, body }, this);
   }
 
-  /** Gives up without an outcome: the client is gone, or the request is over. */
-  cancel(): void {
-    if (this.#phase === 'ended') return;
+  /** Gives up without an outcome: the client is gone. False when it had ended before. */
+  cancel(): boolean {
+    if (this.#phase === 'ended') return false;
     this.#finish();
     this.#controller?.abort(CANCELLED);
+    return true;
+  }
+
+  /** What the answer says of itself; of one that broke off, or was cancelled, only its tokens. */
+  report(end?: AttemptEnd): AnswerReport | undefined {
+    const inspector = this.#inspector;
+    if (inspector === undefined) return undefined;
+    if (end?.answer !== undefined) inspector.push(end.answer.body.toString('latin1'));
+    return inspector.report(end?.outcome.kind === 'answered');
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
@@ -114,14 +134,18 @@ export class Attempt implements Dispatcher.DispatchHandler, Watched {
     if (this.#phase === 'ended' || status < 200) return;
     this.#status = status;
     this.#headers = headers;
+    const { detectors } = this.#owner;
+    const isReadable = headers['content-encoding'] === undefined;
+    if (detectors !== undefined && isReadable && status < 300) {
+      this.#inspector = new AnswerInspector(detectors);
+    }
     if (status >= 400) {
       this.#phase = 'error';
     } else if (!this.#isEventStream()) {
       this.#phase = 'holding';
     } else {
       this.#phase = 'preamble';
-      const readable = this.#owner.holdsPreamble && headers['content-encoding'] === undefined;
-      if (readable) this.#detector = new FirstContentDetector();
+      if (this.#owner.holdsPreamble && isReadable) this.#detector = new FirstContentDetector();
     }
   }
 
@@ -204,13 +228,16 @@ export class Attempt implements Dispatcher.DispatchHandler, Watched {
     this.#detector = undefined;
     const held = this.#held;
     this.#held = [];
+    this.firstContentMs = performance.now() - this.#startedMs;
     this.relay = this.#owner.contentStarts(this, { status: this.#status, headers: this.#headers });
     for (const chunk of held) this.#pass(chunk);
   }
 
   #pass(chunk: Buffer): void {
     this.#alive();
-    if (this.relay?.write(chunk) !== false || this.#paused) return;
+    const canTakeMore = this.relay?.write(chunk);
+    this.#inspector?.push(chunk.toString('latin1'));
+    if (canTakeMore !== false || this.#paused) return;
     this.#paused = true;
     this.#controller?.pause();
     this.#owner.onceDrained(() => {

@@ -1,12 +1,14 @@
-import type { ServerResponse } from 'node:http';
-import { toEnvelope } from '@sanctum/errors';
+import { SanctumError, toEnvelope } from '@sanctum/errors';
+import type { AttemptOutcome } from '@sanctum/routing';
+import type { ClientResponse } from '../dialects/client-response.js';
+import type { AttemptEnd } from './attempt.js';
 
 /** Who speaks when no backend does. */
 export const ROUTER_SOURCE = 'router';
 
 /** Answers with the OpenAI envelope, unless the head is already out: then the answer is cut off. */
 export function sendError(
-  response: ServerResponse,
+  response: ClientResponse,
   error: unknown,
   head: readonly string[],
 ): number {
@@ -66,4 +68,45 @@ function errorFields(body: Buffer): Record<string, unknown> | undefined {
 
 function stringOf(value: unknown): string | undefined {
   return typeof value === 'string' ? value : undefined;
+}
+
+/** The head of a backend's answer with the router's spelling of its error body. */
+export function withErrorBody(headers: readonly string[], bytes: number): string[] {
+  const kept: string[] = [];
+  for (let index = 0; index + 1 < headers.length; index += 2) {
+    const name = headers[index] ?? '';
+    if (!name.startsWith('content-')) kept.push(name, headers[index + 1] ?? '');
+  }
+  return [...kept, 'content-type', 'application/json', 'content-length', String(bytes)];
+}
+
+/** What a client reads in place of the rest of its stream. */
+export function brokenStream(backend: string, outcome: AttemptOutcome): SanctumError {
+  return outcome.kind === 'stall'
+    ? new SanctumError('upstream_timeout', `Backend "${backend}" went silent mid-answer.`)
+    : new SanctumError('upstream_failed', `Backend "${backend}" broke off mid-answer.`);
+}
+
+/**
+ * What a server error says beyond its status: its code, and what kind of body it had in one word.
+ * Two targets that agree in both have the request to blame.
+ */
+function errorTraits(body: Buffer): { errorCode?: string; bodyClass: string } {
+  const fields = errorFields(body);
+  const errorCode = stringOf(fields?.['code']);
+  const type = stringOf(fields?.['type']);
+  if (errorCode !== undefined) return { errorCode, bodyClass: `code:${errorCode}` };
+  if (type !== undefined) return { bodyClass: `type:${type}` };
+  if (fields !== undefined) return { bodyClass: 'json' };
+  const start = body.subarray(0, 64).toString('latin1').trimStart();
+  if (start === '') return { bodyClass: 'empty' };
+  return { bodyClass: start.startsWith('<') ? 'html' : 'text' };
+}
+
+/** What kind of 5xx it was is in its body: one that says it is loading is neutral, for one. */
+export function withErrorTraits({ outcome, answer }: AttemptEnd): AttemptOutcome {
+  if (outcome.kind !== 'answered' || outcome.status < 500 || answer?.isPartial !== false) {
+    return outcome;
+  }
+  return { ...outcome, ...errorTraits(answer.body) };
 }

@@ -1,18 +1,29 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { IncomingMessage } from 'node:http';
 import { SanctumError } from '@sanctum/errors';
 import {
   afterAttempt,
   firstByteWaitMs,
   movesOn,
+  skipUrl,
   startFailover,
   startStreaming,
+  type DetectorSettings,
   type FailoverState,
 } from '@sanctum/routing';
+import { RequestHealth } from '../health/request-health.js';
+import type { ClientResponse } from '../dialects/client-response.js';
+import { outgoingTo, type Edge } from '../dialects/edge.js';
 import { routeLabel } from '../metrics.js';
 import type { RouterLimits } from '../limits.js';
 import { answerHeaders, type AnswerHeaders, type Provenance } from './answer-head.js';
 import { Attempt, type AttemptEnd, type AttemptOwner, type HeldAnswer } from './attempt.js';
-import { namedErrorBody, sendError } from './error-answer.js';
+import {
+  brokenStream,
+  withErrorTraits,
+  namedErrorBody,
+  sendError,
+  withErrorBody,
+} from './error-answer.js';
 import { FailoverTrail } from './failover-trail.js';
 import { bodyFor, isInterpreted, planRequest, type PlannedRequest } from './plan-request.js';
 import type { ProxyContext } from './proxy-context.js';
@@ -24,7 +35,9 @@ import type { StallWatch } from './stall-watch.js';
 
 export interface ExchangeStart {
   readonly request: IncomingMessage;
-  readonly response: ServerResponse;
+  readonly response: ClientResponse;
+  /** Where the client speaks another dialect than chat; `response` is its. */
+  readonly edge?: Edge | undefined;
   readonly requestId: string;
   /** Below `/v1`, with query. */
   readonly target: string;
@@ -42,6 +55,7 @@ export class Exchange implements AttemptOwner {
   #state: FailoverState = { kind: 'returned', urlIndex: 0 };
   #attempt: Attempt | undefined;
   #trail: FailoverTrail | undefined;
+  #health: RequestHealth | undefined;
   readonly #account = new RequestAccount();
   #answered = false;
 
@@ -61,6 +75,10 @@ export class Exchange implements AttemptOwner {
     return this.#context.limits;
   }
 
+  get detectors(): DetectorSettings | undefined {
+    return this.holdsPreamble ? this.#plan?.backend.resilience.detectors : undefined;
+  }
+
   get stalls(): StallWatch {
     return this.#context.stalls;
   }
@@ -75,6 +93,7 @@ export class Exchange implements AttemptOwner {
     const { response } = this.#start;
     this.#state = startStreaming(this.#state);
     this.#answered = true;
+    this.#health?.settle();
     this.#trail?.won(attempt.upstream);
     const headers = answerHeaders(head.headers, this.#provenance(attempt.upstream.urlIndex));
     response.writeHead(head.status, headers);
@@ -83,6 +102,7 @@ export class Exchange implements AttemptOwner {
     return new Relay(response, {
       events: typeof type === 'string' && type.toLowerCase().startsWith('text/event-stream'),
       eventBytesMax: this.limits.eventBytesMax,
+      errorEvent: this.#start.edge?.errorEvent,
     });
   }
 
@@ -98,24 +118,27 @@ export class Exchange implements AttemptOwner {
     const plan = this.#plan;
     const { upstream } = attempt;
     if (plan === undefined) return;
-    const outcome = this.#judged(end, upstream.backend);
-    this.#account.attemptEnded(outcome, end.waitedMs);
+    const outcome = withErrorTraits(end);
     this.#state = afterAttempt(this.#state, { outcome, nowMs: performance.now() });
     if (movesOn(outcome)) this.#trailOf(plan).failed(upstream, end);
+    // Only of an answer that is on its way already, what it holds is looked at.
+    if (this.#state.kind !== 'returned') this.#tellHealth(attempt, { ...end, outcome });
     switch (this.#state.kind) {
       case 'trying':
-        this.#tryNext(plan, this.#state);
+        this.#tryNext(plan);
         return;
       case 'returned':
-        if (end.answer === undefined) return;
-        this.#trail?.won(upstream);
-        this.#sendHeld(upstream.urlIndex, end.answer);
+        if (end.answer !== undefined) {
+          this.#trail?.won(upstream);
+          this.#sendHeld(upstream.urlIndex, end.answer);
+        }
+        this.#tellHealth(attempt, { ...end, outcome });
         return;
       case 'exhausted':
         this.#exhausted(plan);
         return;
       case 'broken':
-        attempt.relay?.fail(brokenStream(upstream.backend, end));
+        attempt.relay?.fail(brokenStream(upstream.backend, outcome));
         return;
       case 'streaming':
         return;
@@ -129,32 +152,48 @@ export class Exchange implements AttemptOwner {
       this.#body = body;
       this.#plan = plan;
       this.#account.decided(plan.rule, plan.backend.name);
-      this.#state = startFailover(plan.backend.policy, this.#account.readMs);
-      if (this.#state.kind === 'trying') this.#tryNext(plan, this.#state);
+      this.#start.edge?.prepare(plan.backend.upstreams, body);
+      const { health } = this.#context;
+      this.#health = new RequestHealth(health, health.of(plan.backend), plan.model);
+      const order = this.#health.order();
+      this.#state = startFailover(plan.backend.policy, this.#account.readMs, order);
+      this.#tryNext(plan);
     } catch (error) {
       this.#refuse(error);
     }
   }
 
-  #tryNext(plan: PlannedRequest, state: Extract<FailoverState, { kind: 'trying' }>): void {
-    const upstream = plan.backend.upstreams[state.urlIndex];
-    if (upstream === undefined) {
-      this.#refuse(
-        new SanctumError('internal', 'The failover plan named a URL that is not there.'),
-      );
+  #tryNext(plan: PlannedRequest): void {
+    while (this.#state.kind === 'trying' && this.#health?.begin(this.#state.urlIndex) !== true) {
+      this.#state = skipUrl(this.#state);
+    }
+    if (this.#state.kind !== 'trying') {
+      this.#exhausted(plan);
       return;
     }
-    const { request, requestId, target } = this.#start;
-    const headers = forwardedHeaders(request, requestId);
-    if (upstream.authorization !== undefined) headers.push('authorization', upstream.authorization);
+    try {
+      this.#dispatch(plan, this.#state);
+    } catch (error) {
+      this.#health?.cancelled(undefined);
+      this.#refuse(error);
+    }
+  }
+
+  #dispatch(plan: PlannedRequest, state: Extract<FailoverState, { kind: 'trying' }>): void {
+    const upstream = plan.backend.upstreams[state.urlIndex];
+    if (upstream === undefined) {
+      throw new SanctumError('internal', 'The failover plan named a URL that is not there.');
+    }
+    const { request, requestId } = this.#start;
+    const { target, body, headers } = outgoingTo(upstream, this.#start, this.#body);
     const attempt = new Attempt(this, upstream);
     this.#attempt = attempt;
     attempt.start(
       {
         method: request.method ?? 'GET',
         path: upstream.basePath + target,
-        headers,
-        body: bodyFor(this.#body, plan, upstream.defaultModel),
+        headers: [...forwardedHeaders(request, requestId), ...headers],
+        body: bodyFor(body, plan, upstream.defaultModel),
       },
       {
         firstByteMs: firstByteWaitMs(plan.backend.policy, state, {
@@ -166,14 +205,18 @@ export class Exchange implements AttemptOwner {
     );
   }
 
-  /** An error that says it is loading is neutral, which only its body tells. */
-  #judged(end: AttemptEnd, backend: string): AttemptEnd['outcome'] {
-    const { outcome, answer } = end;
-    if (outcome.kind !== 'answered' || outcome.status !== 503 || answer === undefined) {
-      return outcome;
-    }
-    const { errorCode } = namedErrorBody(answer.body, { status: 503, backend });
-    return errorCode === undefined ? outcome : { ...outcome, errorCode };
+  #tellHealth(attempt: Attempt, end: AttemptEnd): void {
+    const retryAfter = end.answer?.headers['retry-after'];
+    this.#health?.ended({
+      urlIndex: attempt.upstream.urlIndex,
+      outcome: end.outcome,
+      errorClass: end.errorClass,
+      waitedMs: end.waitedMs,
+      retryAfter: typeof retryAfter === 'string' ? retryAfter : undefined,
+      firstContentMs: attempt.firstContentMs,
+      report: attempt.report(end),
+    });
+    if (this.#state.kind !== 'trying') this.#health?.settle();
   }
 
   #sendHeld(urlIndex: number, answer: HeldAnswer): void {
@@ -219,12 +262,15 @@ export class Exchange implements AttemptOwner {
 
   #onClientClose(): void {
     const { response } = this.#start;
-    if (!response.writableFinished) this.#attempt?.cancel();
+    if (!response.writableFinished && this.#attempt?.cancel() === true) {
+      this.#health?.cancelled(this.#attempt.report());
+    }
     this.#context.admission.leave(this.#requestBody.reservedBytes);
     this.#account.settle(this.#context.metrics, {
       route: routeLabel(this.#path),
       status: this.#answered ? `${Math.floor(response.statusCode / 100)}xx` : 'cancelled',
       wasFinished: response.writableFinished,
+      health: this.#health,
     });
   }
 
@@ -247,18 +293,3 @@ export class Exchange implements AttemptOwner {
 }
 
 const EMPTY = Buffer.alloc(0);
-
-function withErrorBody(headers: readonly string[], bytes: number): string[] {
-  const kept: string[] = [];
-  for (let index = 0; index + 1 < headers.length; index += 2) {
-    const name = headers[index] ?? '';
-    if (!name.startsWith('content-')) kept.push(name, headers[index + 1] ?? '');
-  }
-  return [...kept, 'content-type', 'application/json', 'content-length', String(bytes)];
-}
-
-function brokenStream(backend: string, end: AttemptEnd): SanctumError {
-  return end.outcome.kind === 'stall'
-    ? new SanctumError('upstream_timeout', `Backend "${backend}" went silent mid-answer.`)
-    : new SanctumError('upstream_failed', `Backend "${backend}" broke off mid-answer.`);
-}

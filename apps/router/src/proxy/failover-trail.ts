@@ -88,6 +88,13 @@ export class FailoverTrail {
 
   /** The error when nothing answered at all. URLs stay out of it: clients may be strangers. */
   error(): SanctumError {
+    if (this.#failures.length === 0) {
+      return new SanctumError(
+        'breaker_open',
+        `The one probe of backend "${this.#backend.name}" is under way; try again.`,
+        { retryAfterS: 1 },
+      );
+    }
     const tried = this.#failures
       .map(({ upstream, end }) => `URL ${upstream.urlIndex}: ${end.errorClass}`)
       .join(', ');

@@ -1,8 +1,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { isIP } from 'node:net';
 import { SanctumError } from '@sanctum/errors';
+import { openEdge } from '../dialects/edge.js';
 import { sendError } from './error-answer.js';
-import { Exchange, type ExchangeStart } from './exchange.js';
+import { Exchange } from './exchange.js';
 import type { ProxyContext } from './proxy-context.js';
 import { pathBelowV1, requestIdOf } from './request-head.js';
 
@@ -46,9 +47,14 @@ const UNSAFE_PATH = new SanctumError(
   'The path contains dot segments, empty segments or backslashes.',
 );
 
+interface Incoming {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+}
+
 function proxy(
   context: ProxyContext,
-  { request, response, target }: Omit<ExchangeStart, 'requestId'>,
+  { request, response, target }: { target: string } & Incoming,
 ): void {
   const refusal = context.admission.refusal();
   if (refusal !== undefined) {
@@ -56,7 +62,9 @@ function proxy(
     return;
   }
   const requestId = requestIdOf(request);
-  new Exchange(context, { request, response, target, requestId }).begin();
+  const edge = openEdge({ request, response, target, requestId, limits: context.limits });
+  const answer = edge?.response ?? response;
+  new Exchange(context, { request, response: answer, edge, target, requestId }).begin();
 }
 
 /** The body, if any, is read and dropped by Node, so that the client sees the answer. */

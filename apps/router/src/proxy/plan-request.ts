@@ -1,5 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import type { IncomingMessage } from 'node:http';
+import { DIALECT_PATHS } from '@sanctum/contracts';
 import { messageOf, SanctumError } from '@sanctum/errors';
 import {
   chooseRoute,
@@ -19,14 +20,18 @@ export interface PlannedRequest {
   readonly backend: Backend;
   readonly rule: RouteRule;
   readonly unknownModel: boolean;
+  /** As the client named it. */
+  readonly model: string | undefined;
   readonly stream: boolean;
   /** The body is a JSON object, so it may have a `model`. */
   readonly hasModel: boolean;
 }
 
+const CONVERSATIONS: ReadonlySet<string> = new Set(Object.values(DIALECT_PATHS));
+
 /** Paths whose bodies and streams the router understands. */
 export function isInterpreted(path: string): boolean {
-  return path === '/chat/completions' || path === '/completions';
+  return path === '/completions' || CONVERSATIONS.has(path);
 }
 
 /**
@@ -43,7 +48,7 @@ export function planRequest(
     : undefined;
   const fields = parsed === undefined ? undefined : readRequestFields(parsed);
   const { table, backends } = context.routes();
-  const query = { model: fields?.model, prompt: () => lastUserText(parsed) };
+  const query = { model: fields?.model, prompt: () => lastUserText(asChat(path, parsed)) };
   const decision = chooseRoute(table, query, context.availabilityOf);
   if (decision.kind === 'refused') {
     throw new SanctumError(
@@ -61,6 +66,7 @@ export function planRequest(
     backend,
     rule: decision.rule,
     unknownModel: decision.unknownModel,
+    model: decision.model,
     stream: fields?.stream ?? false,
     hasModel: parsed !== undefined,
   };
@@ -75,6 +81,13 @@ export function bodyFor(
   if (body.length === 0) return null;
   if (!hasModel || model === undefined) return body;
   return spliceModel(body, findModelField(body), model);
+}
+
+/** Where the words of a `/v1/responses` input stand in a chat body. */
+function asChat(path: string, parsed: unknown): unknown {
+  if (path !== DIALECT_PATHS.responses) return parsed;
+  const { input } = (parsed ?? {}) as { input?: unknown };
+  return typeof input === 'string' ? { prompt: input } : { messages: input };
 }
 
 function isJson(request: IncomingMessage, path: string, body: Buffer): boolean {

@@ -1,5 +1,6 @@
 import type { Failover } from '@sanctum/contracts';
 import type { AvailabilityOf, RoutingTable } from '@sanctum/routing';
+import type { HealthRegistry } from '../health/health-registry.js';
 import type { RouterLimits } from '../limits.js';
 import type { RouterLog } from '../log.js';
 import type { RouterMetrics } from '../metrics.js';
@@ -17,6 +18,7 @@ export interface ActiveRoutes {
 export interface ProxyContext {
   readonly routes: () => ActiveRoutes;
   readonly availabilityOf: AvailabilityOf;
+  readonly health: HealthRegistry;
   readonly limits: RouterLimits;
   readonly admission: Admission;
   readonly stalls: StallWatch;

@@ -1,10 +1,18 @@
-import type { ServerResponse } from 'node:http';
-import { toEnvelope, type SanctumError } from '@sanctum/errors';
+import { toEnvelope, type ErrorEnvelope, type SanctumError } from '@sanctum/errors';
 import { wholeEventsEnd } from '@sanctum/routing';
+import type { ClientResponse } from '../dialects/client-response.js';
 import { ROUTER_SOURCE } from './error-answer.js';
 
 const NOTHING = Buffer.alloc(0);
 const LF = 0x0a;
+
+export interface RelayOptions {
+  /** The answer is an event stream. */
+  readonly events: boolean;
+  readonly eventBytesMax: number;
+  /** How the client is told of a stream that died; as chat clients are, when absent. */
+  readonly errorEvent?: ((body: ErrorEnvelope) => string) | undefined;
+}
 
 /**
  * Passes an answer on to the client. Of an event stream only whole events are passed on, so that a
@@ -12,19 +20,18 @@ const LF = 0x0a;
  * `eventBytesMax` is let through in parts.
  */
 export class Relay {
-  readonly #response: ServerResponse;
+  readonly #response: ClientResponse;
   readonly #events: boolean;
   readonly #eventBytesMax: number;
+  readonly #errorEvent: (body: ErrorEnvelope) => string;
   #tail: Buffer = NOTHING;
   #midEvent = false;
 
-  constructor(
-    response: ServerResponse,
-    { events, eventBytesMax }: { events: boolean; eventBytesMax: number },
-  ) {
+  constructor(response: ClientResponse, { events, eventBytesMax, errorEvent }: RelayOptions) {
     this.#response = response;
     this.#events = events;
     this.#eventBytesMax = eventBytesMax;
+    this.#errorEvent = errorEvent ?? chatErrorEvent;
   }
 
   /** False when the client reads too slowly and the upstream should wait for `drain`. */
@@ -51,7 +58,7 @@ export class Relay {
     }
     const { body } = toEnvelope(error, ROUTER_SOURCE);
     const separator = this.#midEvent ? '\n\n' : '';
-    this.#response.end(`${separator}data: ${JSON.stringify(body)}\n\n`);
+    this.#response.end(separator + this.#errorEvent(body));
   }
 
   #withTail(chunk: Buffer): Buffer {
@@ -67,4 +74,8 @@ export class Relay {
     this.#midEvent = whole !== end;
     return this.#response.write(bytes.subarray(0, end));
   }
+}
+
+function chatErrorEvent(body: ErrorEnvelope): string {
+  return `data: ${JSON.stringify(body)}\n\n`;
 }

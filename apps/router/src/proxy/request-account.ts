@@ -1,10 +1,6 @@
-import { classifyOutcome, type AttemptOutcome, type RouteRule } from '@sanctum/routing';
+import type { RouteRule } from '@sanctum/routing';
+import type { RequestHealth } from '../health/request-health.js';
 import type { RouterMetrics } from '../metrics.js';
-
-interface EndedAttempt {
-  readonly outcome: AttemptOutcome;
-  readonly waitedMs: number;
-}
 
 /** What a request has to say to the metrics; said once, after its answer is on the wire. */
 export class RequestAccount {
@@ -12,7 +8,6 @@ export class RequestAccount {
   #firstContentMs = 0;
   #backend = '';
   #rule: RouteRule | undefined;
-  readonly #attempts: EndedAttempt[] = [];
 
   /** When the request was read completely; 0 before. */
   get readMs(): number {
@@ -28,30 +23,17 @@ export class RequestAccount {
     this.#backend = backend;
   }
 
-  attemptEnded(outcome: AttemptOutcome, waitedMs: number): void {
-    this.#attempts.push({ outcome, waitedMs });
-  }
-
   contentSent(): void {
     this.#firstContentMs = performance.now();
   }
 
-  settle(
-    metrics: RouterMetrics,
-    end: { route: string; status: string; wasFinished: boolean },
-  ): void {
-    const { route, status, wasFinished } = end;
+  settle(metrics: RouterMetrics, end: SettledRequest): void {
+    const { route, status, wasFinished, health } = end;
     metrics.requests.inc({ route, status });
     if (this.#rule === undefined) return;
     const backend = this.#backend;
     metrics.decisions.inc({ rule: this.#rule, backend });
-    let upstreamMs = 0;
-    for (const { outcome, waitedMs } of this.#attempts) {
-      upstreamMs += waitedMs;
-      const outcomeClass = classifyOutcome(outcome);
-      metrics.backendRequests.inc({ backend, outcome: outcome.kind, class: outcomeClass });
-      metrics.backendDuration.observe({ backend }, waitedMs / 1_000);
-    }
+    const upstreamMs = health === undefined ? 0 : sayAttempts(metrics, backend, health);
     if (this.#firstContentMs > 0) {
       metrics.firstContent.observe({ backend }, (this.#firstContentMs - this.#readMs) / 1_000);
     }
@@ -60,4 +42,27 @@ export class RequestAccount {
       metrics.overhead.observe(Math.max(0, spentMs) / 1_000);
     }
   }
+}
+
+/** Says what became of each attempt; returns how long they took together. */
+function sayAttempts(metrics: RouterMetrics, backend: string, health: RequestHealth): number {
+  let upstreamMs = 0;
+  for (const { outcome, waitedMs, class: outcomeClass, finding } of health.attempts) {
+    upstreamMs += waitedMs;
+    const label = finding === undefined ? outcome.kind : 'quality_issue';
+    metrics.backendRequests.inc({ backend, outcome: label, class: outcomeClass });
+    metrics.backendDuration.observe({ backend }, waitedMs / 1_000);
+    if (finding !== undefined) metrics.findings.inc({ backend, finding });
+  }
+  if (health.promptTokens > 0) metrics.tokensIn.inc({ backend }, health.promptTokens);
+  if (health.completionTokens > 0) metrics.tokensOut.inc({ backend }, health.completionTokens);
+  return upstreamMs;
+}
+
+interface SettledRequest {
+  readonly route: string;
+  readonly status: string;
+  readonly wasFinished: boolean;
+  /** Undefined when no backend was chosen. */
+  readonly health: RequestHealth | undefined;
 }

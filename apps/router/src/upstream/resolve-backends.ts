@@ -3,6 +3,7 @@ import type { BackendSection, HomePaths, RouterSection, UpstreamSection } from '
 import { SanctumError } from '@sanctum/errors';
 import { prepareModel, type AttemptTimeouts } from '@sanctum/routing';
 import { Pool } from 'undici';
+import { resilienceOf } from '../health/resilience.js';
 import type { RouterLimits } from '../limits.js';
 import { resolveUpstreamTls, type UpstreamTls } from './upstream-tls.js';
 import type { Backend, Transport, Upstream } from './upstream.js';
@@ -36,7 +37,8 @@ export async function resolveBackends(
   const backends: Backend[] = [];
   try {
     for (const [name, backend] of Object.entries(section.backends)) {
-      backends.push(await resolveBackend(name, backend, options));
+      const resolved = await resolveBackend(name, backend, options);
+      backends.push({ ...resolved, resilience: resilienceOf(section, backend) });
     }
     return backends;
   } catch (error) {
@@ -55,7 +57,7 @@ async function resolveBackend(
   name: string,
   section: BackendSection,
   options: ResolveOptions,
-): Promise<Backend> {
+): Promise<Omit<Backend, 'resilience'>> {
   const entries: UpstreamSection[] = [
     { url: section.url },
     ...section.fallback_urls.map((entry) => (typeof entry === 'string' ? { url: entry } : entry)),
@@ -105,6 +107,7 @@ async function resolveUpstream(
     pool: openPool(url, { tls, timeouts, limits: options.limits }),
     transport: transportOf(url, tls, authorization),
     authorization,
+    dialects: new Set(entry.dialects ?? section.dialects ?? ['chat']),
     defaultModel: defaultModel === undefined ? undefined : prepareModel(defaultModel),
     timeouts,
   };

@@ -1,5 +1,7 @@
+import type { Dialect } from '@sanctum/contracts';
 import type { AttemptTimeouts, FailoverPolicy, ModelSplice } from '@sanctum/routing';
 import type { Pool } from 'undici';
+import type { Resilience } from '../health/resilience.js';
 
 /** How the router presents itself to an upstream. */
 export type Transport = 'mtls' | 'tls' | 'bearer' | 'plain-loopback' | 'plain';
@@ -17,6 +19,8 @@ export interface Upstream {
   readonly transport: Transport;
   /** `Bearer …`, or undefined. */
   readonly authorization: string | undefined;
+  /** What it is asked in natively; the rest is translated. */
+  readonly dialects: ReadonlySet<Dialect>;
   /** Replaces `model` in the body. */
   readonly defaultModel: ModelSplice | undefined;
   readonly timeouts: AttemptTimeouts;
@@ -29,4 +33,5 @@ export interface Backend {
   /** Primary first; never empty. */
   readonly upstreams: readonly [Upstream, ...Upstream[]];
   readonly policy: FailoverPolicy;
+  readonly resilience: Resilience;
 }
