@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { setImmediate as turn } from 'node:timers/promises';
 import { gzipSync } from 'node:zlib';
+import { PROVIDERS } from './providers.mjs';
 
 const STREAM_HEAD = {
   'content-type': 'text/event-stream; charset=utf-8',
@@ -110,7 +111,7 @@ export function behave(name, exchange) {
     if (!name.startsWith('stall')) sendJson(exchange.response, 200, { object: 'list', data });
     return;
   }
-  const behaviour = BEHAVIOURS[name];
+  const behaviour = BEHAVIOURS[name] ?? PROVIDERS[name];
   if (behaviour === undefined) {
     sendJson(exchange.response, 404, { error: { message: `no behaviour ${name}`, code: 'x' } });
     return;
