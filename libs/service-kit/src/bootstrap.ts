@@ -57,6 +57,7 @@ async function startParts(options: ServiceOptions): Promise<ServiceContext> {
     options.bus === undefined
       ? undefined
       : await Bus.start({ ...options.bus, service: name, version, logger, metrics, state });
+  options.audit?.attach({ bus, metrics });
   return { logger, metrics, state, bus };
 }
 
@@ -139,6 +140,7 @@ async function stopService(
   }
   await closed;
   await app.close();
+  await options.audit?.close();
   await bus?.flush();
   await bus?.close();
 }

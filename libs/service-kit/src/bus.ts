@@ -2,12 +2,17 @@ import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import {
+  auditHeadSchema,
+  auditHeadSubject,
   EVENT_BYTES_MAX,
   eventSchema,
   heartbeatSubject,
   parseWith,
   permissionsFor,
   SERVICES,
+  SUBJECTS,
+  subscription,
+  type AuditHead,
   type EventEnvelope,
   type EventPayloads,
   type EventSubject,
@@ -47,6 +52,7 @@ export class Bus {
   #session: BusSession | undefined;
   #sequence = 0;
   #sending: Promise<void> | undefined;
+  #heads: { readonly own: () => AuditHead; readonly heard: (head: AuditHead) => void } | undefined;
 
   private constructor(options: BusOptions, spool: Spool) {
     this.#options = options;
@@ -101,6 +107,38 @@ export class Bus {
     this.#send();
   }
 
+  /**
+   * Says where the service's audit chain ends, at each connection and whenever `tellHead` is called,
+   * and hears the same of others. A head that the schema or its subject belies is not heard.
+   */
+  exchangeHeads(own: () => AuditHead, heard: (head: AuditHead) => void): void {
+    this.#heads = { own, heard };
+    if (this.#session !== undefined) this.#hearHeads(this.#session);
+  }
+
+  tellHead(): void {
+    const session = this.#session;
+    const heads = this.#heads;
+    if (heads === undefined || session === undefined || session.connection.isClosed()) return;
+    const subject = auditHeadSubject(this.#options.service);
+    session.connection.publish(subject, JSON.stringify(heads.own()));
+  }
+
+  #hearHeads(session: BusSession): void {
+    const heads = this.#heads;
+    if (heads === undefined) return;
+    session.connection.subscribe(subscription(SUBJECTS.auditHead), {
+      callback: (error, message) => {
+        if (error !== null) return;
+        const parsed = auditHeadSchema.safeParse(parseJson(message.string()));
+        // NATS lets each identity publish under its own name only.
+        const said = parsed.success && message.subject.endsWith(`.${parsed.data.service}`);
+        if (said && parsed.data.service !== this.#options.service) heads.heard(parsed.data);
+      },
+    });
+    this.tellHead();
+  }
+
   /** Ends the connection; what is not delivered by then stays on disk for the next start. */
   async close(): Promise<void> {
     this.#stop.abort();
@@ -142,6 +180,7 @@ export class Bus {
       return;
     }
     this.#beat();
+    this.#hearHeads(session);
     this.#send();
     const beats = setInterval(() => {
       this.#beat();
@@ -219,6 +258,14 @@ export class Bus {
       ['bus_dropped_events', 'Events lost because the spool was full.', () => this.dropped],
     ];
     for (const [name, help, read] of gauges) metrics.gauge({ name, help, read });
+  }
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
   }
 }
 

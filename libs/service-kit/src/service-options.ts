@@ -7,6 +7,7 @@ import type { Bus } from './bus.js';
 import type { HealthCheck } from './health.js';
 import type { HttpLimits, ListenerOptions, RequestHandler } from './listeners.js';
 import type { Metrics } from './metrics.js';
+import type { ServiceAudit } from './service-audit.js';
 import type { StateHolder } from './service-state.js';
 
 export type HttpInstance = ReturnType<
@@ -51,6 +52,8 @@ export interface ServiceOptions {
   readonly drain?: (deadline: AbortSignal) => Promise<void>;
   readonly drainDeadlineMs?: number;
   readonly bus?: ServiceBusOptions;
+  /** Opened by the service, which may write to it before anything listens; closed by the kit. */
+  readonly audit?: ServiceAudit;
   /** `sanctum_<name>_` by default. */
   readonly metricsPrefix?: string;
   readonly http?: Partial<HttpLimits>;
