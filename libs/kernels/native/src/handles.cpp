@@ -83,7 +83,7 @@ sk_handle register_object(Kind kind, std::shared_ptr<Object> object) {
   const std::lock_guard lock(t.mutex);
   if (t.free.empty()) {
     if (t.slots.size() >= SK_MAX_HANDLES) fail(SK_LIMIT, "more than %d handles", SK_MAX_HANDLES);
-    t.free.reserve(t.slots.size() + 1);
+    if (t.free.capacity() <= t.slots.size()) t.free.reserve(2 * t.slots.size() + 1);
     t.slots.emplace_back();
     t.free.push_back(static_cast<uint32_t>(t.slots.size() - 1));
   }
