@@ -88,3 +88,4 @@ export {
 export { EventStreamDecoder, wholeEventsEnd, type StreamEvent } from './event-stream.js';
 export { FirstContentDetector, type StreamVerdict } from './first-content.js';
 export { exceedsJsonElements } from './json-bytes.js';
+export { MULTIPART_LIMITS, multipartField } from './multipart-field.js';

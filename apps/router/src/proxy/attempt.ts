@@ -12,6 +12,7 @@ import type { AnswerHeaders } from './answer-head.js';
 import { failureClass, outcomeOfError } from './attempt-failure.js';
 import type { Relay } from './relay.js';
 import type { StallWatch, Watched } from './stall-watch.js';
+import { trueStatus } from './true-status.js';
 
 /** An answer held whole: an upstream's error, or a plain answer that fits the limit. */
 export interface HeldAnswer {
@@ -176,6 +177,9 @@ export class Attempt implements Dispatcher.DispatchHandler, Watched {
     if (phase === 'ended') return;
     if (phase === 'preamble') this.#release();
     this.relay?.end();
+    if (phase === 'holding' && this.#owner.holdsPreamble) {
+      this.#status = trueStatus(this.#status, this.#held);
+    }
     const isHeld = phase === 'holding' || phase === 'error';
     this.#end({ kind: 'answered', status: this.#status }, isHeld ? this.#answer(false) : undefined);
   }

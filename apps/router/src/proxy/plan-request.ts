@@ -7,6 +7,7 @@ import {
   exceedsJsonElements,
   findModelField,
   lastUserText,
+  multipartField,
   readRequestFields,
   spliceModel,
   type ModelSplice,
@@ -48,7 +49,8 @@ export function planRequest(
     : undefined;
   const fields = parsed === undefined ? undefined : readRequestFields(parsed);
   const { table, backends } = context.routes();
-  const query = { model: fields?.model, prompt: () => lastUserText(asChat(path, parsed)) };
+  const model = fields?.model ?? formModel(request, path, body);
+  const query = { model, prompt: () => lastUserText(asChat(path, parsed)) };
   const decision = chooseRoute(table, query, context.availabilityOf);
   if (decision.kind === 'refused') {
     throw new SanctumError(
@@ -90,7 +92,20 @@ function asChat(path: string, parsed: unknown): unknown {
   return typeof input === 'string' ? { prompt: input } : { messages: input };
 }
 
+/** Audio comes as a form, which names its model in a field. */
+function formModel(request: IncomingMessage, path: string, body: Buffer): string | undefined {
+  if (!path.startsWith('/audio/')) return undefined;
+  const model = multipartField(body, request.headers['content-type'] ?? '', 'model');
+  return model === '' ? undefined : model;
+}
+
+/** Elsewhere a JSON body is none of the router's business. */
+function namesModel(path: string): boolean {
+  return isInterpreted(path) || path === '/embeddings' || path.startsWith('/audio/');
+}
+
 function isJson(request: IncomingMessage, path: string, body: Buffer): boolean {
+  if (!namesModel(path)) return false;
   if (request.method === 'POST' && isInterpreted(path)) return true;
   const type = request.headers['content-type'];
   return body.length > 0 && type?.includes('json') === true;
