@@ -1,8 +1,15 @@
-import { createPublicKey, randomBytes, webcrypto, X509Certificate } from 'node:crypto';
+import {
+  createPrivateKey,
+  createPublicKey,
+  randomBytes,
+  webcrypto,
+  X509Certificate,
+} from 'node:crypto';
 import { x509 } from './x509.js';
 import { createHome, writeFileAtomic, type HomePaths, type KeyPairFiles } from '@sanctum/catalog';
 import { messageOf, SanctumError } from '@sanctum/errors';
 import { readPem } from './pem-file.js';
+import { splitPem } from './pki-files.js';
 import { assertName } from './service-identity.js';
 
 export const KEY_ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256' } as const;
@@ -15,7 +22,10 @@ export const DAY_MS = 86_400_000;
 /** A CA that can sign. Its key never leaves the process that loaded it. */
 export interface Authority {
   readonly certificate: x509.X509Certificate;
+  /** Its own certificate. */
   readonly pem: string;
+  /** The whole file: during a rollover the certificate of the other CA follows. */
+  readonly trusted: string;
   readonly key: webcrypto.CryptoKey;
 }
 
@@ -52,18 +62,24 @@ export function writePair(paths: KeyPairFiles, cert: string, key: string): void 
   writeFileAtomic(paths.cert, cert, 0o644);
 }
 
+export interface NewAuthority {
+  readonly instance: string;
+  /** 1 for the first CA of an instance; a rollover counts up. */
+  readonly generation: number;
+  readonly paths: KeyPairFiles;
+  readonly now: Date;
+}
+
 /** Makes a new self-signed CA (EC P-256, five years, path length 0) and writes it. */
-export async function createAuthority(
-  home: HomePaths,
-  instance: string,
-  now: Date,
-): Promise<Authority> {
+export async function createAuthority(home: HomePaths, request: NewAuthority): Promise<Authority> {
+  const { instance, generation, paths, now } = request;
   assertName('instance', instance);
   createHome(home.home);
   const keys = await webcrypto.subtle.generateKey(KEY_ALGORITHM, true, ['sign', 'verify']);
+  const suffix = generation === 1 ? '' : ` ${generation}`;
   const certificate = await x509.X509CertificateGenerator.createSelfSigned({
     serialNumber: newSerial(),
-    name: [{ CN: [`Sanctum CA ${instance}`] }, { O: ['Sanctum'] }],
+    name: [{ CN: [`Sanctum CA ${instance}${suffix}`] }, { O: ['Sanctum'] }],
     ...validityFrom(now, CA_YEARS * 365),
     keys: keys,
     signingAlgorithm: SIGNING_ALGORITHM,
@@ -77,22 +93,29 @@ export async function createAuthority(
     ],
   });
   const pem = `${certificate.toString('pem')}\n`;
-  writePair(home.ca, pem, await exportKey(keys.privateKey));
-  return { certificate, pem, key: keys.privateKey };
+  writePair(paths, pem, await exportKey(keys.privateKey));
+  return { certificate, pem, trusted: pem, key: keys.privateKey };
 }
 
-/** Loads the CA for signing. Throws `certificate_invalid` naming the file. */
-export async function loadAuthority(home: HomePaths, now: Date): Promise<Authority> {
-  const paths = home.ca;
-  const pem = await readPem(paths.cert, 'CA certificate');
+/**
+ * Loads a CA for signing, the one that signs certificates by default. Throws `certificate_invalid`
+ * naming the file.
+ */
+export async function loadAuthority(
+  home: HomePaths,
+  now: Date,
+  paths: KeyPairFiles = home.ca,
+): Promise<Authority> {
+  const trusted = await readPem(paths.cert, 'CA certificate');
   const keyPem = await readPem(paths.key, 'CA private key');
   try {
+    const pem = ownCertificate(trusted, keyPem);
     const certificate = new x509.X509Certificate(pem);
     const der = x509.PemConverter.decodeFirst(keyPem);
     const key = await webcrypto.subtle.importKey('pkcs8', der, KEY_ALGORITHM, true, ['sign']);
     assertPair(pem, keyPem, paths);
     assertAlive(certificate, now, paths.cert);
-    return { certificate, pem, key };
+    return { certificate, pem, trusted, key };
   } catch (error) {
     if (error instanceof SanctumError) throw error;
     throw new SanctumError(
@@ -101,6 +124,20 @@ export async function loadAuthority(home: HomePaths, now: Date): Promise<Authori
       { cause: error, param: paths.cert },
     );
   }
+}
+
+/** Names a CA by its key: hexadecimal, as its leaves name it. */
+export function subjectKeyId(certificate: x509.X509Certificate): string {
+  return certificate.getExtension(x509.SubjectKeyIdentifierExtension)?.keyId.toLowerCase() ?? '';
+}
+
+/** The certificate of this key: of two, during a rollover, either may be the one that signs. */
+function ownCertificate(trusted: string, keyPem: string): string {
+  const blocks = splitPem(trusted, 'CERTIFICATE');
+  const key = createPrivateKey(keyPem);
+  return (
+    blocks.find((pem) => new X509Certificate(pem).checkPrivateKey(key)) ?? blocks[0] ?? trusted
+  );
 }
 
 function assertPair(certPem: string, keyPem: string, paths: KeyPairFiles): void {

@@ -10,6 +10,7 @@ export {
 } from './issue.js';
 export {
   describeCertificate,
+  isIssuedBy,
   listCertificates,
   verifyCertificate,
   type CertificateFault,
@@ -18,6 +19,26 @@ export {
   type CertificateVerdict,
   type VerifyOptions,
 } from './inspect.js';
+export { readLedger, type IssuedCertificate, type Ledger } from './ledger.js';
+export { LiveTls, type LiveTlsOptions } from './live-tls.js';
+export { crlPathOf, pkiFiles, type PkiFiles } from './pki-files.js';
+export { renewCertificates, type RenewOptions, type RenewReport } from './renew.js';
+export { renewalDueAt } from './renewal.js';
+export { readRevocationList, type RevocationList } from './revocation-list.js';
+export {
+  acceptedGenerations,
+  revokeCertificates,
+  type RevokeOptions,
+  type RevokeReport,
+} from './revoke.js';
+export {
+  dropOldAuthority,
+  rolloverStatus,
+  signWithNextAuthority,
+  trustNextAuthority,
+  type RolloverPhase,
+  type RolloverStatus,
+} from './rollover.js';
 export {
   clientTlsOptions,
   peerIdentity,
@@ -28,4 +49,6 @@ export {
   type ServerTlsOptions,
   type TlsMaterial,
   type TlsPaths,
+  type TlsTexts,
 } from './tls.js';
+export { watchFiles, type FileWatch, type WatchFilesOptions } from './watch-files.js';

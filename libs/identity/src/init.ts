@@ -1,10 +1,16 @@
-import { access } from 'node:fs/promises';
 import type { HomePaths, KeyPairFiles } from '@sanctum/catalog';
 import { SanctumError } from '@sanctum/errors';
+import { exists } from './archive.js';
 import { createAuthority, loadAuthority } from './authority.js';
-import { issueCertificate, LOOPBACK_NAMES, type IssueOptions } from './issue.js';
 import { verifyCertificate, type CertificateInfo } from './inspect.js';
+import { LOOPBACK_NAMES, mintLeaf, writeMinted, type IssueOptions } from './issue.js';
+import { readLedger } from './ledger.js';
 import { readPem } from './pem-file.js';
+import { crlPathOf } from './pki-files.js';
+import { withPkiLock } from './pki-lock.js';
+import { renewalDueAt } from './renewal.js';
+import { readRevocationList, writeRevocationList } from './revocation-list.js';
+import { trustedAuthorities } from './rollover.js';
 
 export interface InitPkiOptions {
   readonly home: HomePaths;
@@ -25,11 +31,16 @@ export interface InitPkiReport {
 }
 
 /**
- * Makes what is missing: CA, server certificate, one client certificate per identity. What exists
- * stays, unless it is unusable, lacks an address, or has less than a third of its life left; the CA
- * is never replaced. Safe to call at every start. Throws `certificate_invalid` or `io`.
+ * Makes what is missing: CA, revocation list, server certificate, one client certificate per
+ * identity. What exists stays, unless it is unusable, revoked, lacks an address, or is due for
+ * renewal; the CA is never replaced. Safe to call at every start. Throws `certificate_invalid` or
+ * `io`.
  */
 export async function initPki(options: InitPkiOptions): Promise<InitPkiReport> {
+  return withPkiLock(options.home, () => initUnderLock(options));
+}
+
+async function initUnderLock(options: InitPkiOptions): Promise<InitPkiReport> {
   const { home, instance, now = new Date() } = options;
   const issued: string[] = [];
   const kept: string[] = [];
@@ -44,8 +55,14 @@ export async function initPki(options: InitPkiOptions): Promise<InitPkiReport> {
   }
   const authority = hasCa[0]
     ? await loadAuthority(home, now)
-    : await createAuthority(home, instance, now);
+    : await createAuthority(home, { instance, generation: 1, paths: home.ca, now });
   (hasCa[0] ? kept : issued).push(home.ca.cert);
+  if (!(await exists(crlPathOf(home.ca.cert)))) {
+    const authorities = await trustedAuthorities(home, now);
+    const { issued: entries } = await readLedger(home);
+    await writeRevocationList(home, { authorities, issued: entries, now });
+  }
+  const { serials } = await readRevocationList(home.ca.cert, authority.trusted);
 
   const lifetime = options.leafDays === undefined ? {} : { days: options.leafDays };
   const base = { home, instance, now, ...lifetime };
@@ -57,12 +74,11 @@ export async function initPki(options: InitPkiOptions): Promise<InitPkiReport> {
     ]),
   ];
   for (const [target, request] of wanted) {
-    const generation = await currentGeneration({ target, request, ca: authority.pem, now });
-    if (generation === 'usable') {
+    if (await isUsable({ target, request, ca: authority.trusted, revoked: serials, now })) {
       kept.push(target.cert);
       continue;
     }
-    await issueCertificate(request.kind === 'client' ? { ...request, generation } : request);
+    writeMinted(await mintLeaf(request));
     issued.push(target.cert);
   }
   return { issued, kept };
@@ -72,28 +88,21 @@ interface Candidate {
   readonly target: KeyPairFiles;
   readonly request: IssueOptions;
   readonly ca: string;
+  readonly revoked: ReadonlySet<string>;
   readonly now: Date;
 }
 
-/** `usable`, or the generation that a replacement carries on. */
-async function currentGeneration(candidate: Candidate): Promise<'usable' | number> {
-  const { target, request, ca, now } = candidate;
-  if (!(await exists(target.cert)) || !(await exists(target.key))) return 1;
+async function isUsable({ target, request, ca, revoked, now }: Candidate): Promise<boolean> {
+  if (!(await exists(target.cert)) || !(await exists(target.key))) return false;
   const cert = await readPem(target.cert, 'certificate');
   const key = await readPem(target.key, 'private key');
-  const verdict = verifyCertificate({ ca, cert, key, usage: request.kind, path: target.cert, now });
-  const { info } = verdict;
-  const stays =
-    info !== undefined &&
-    verdict.faults.length === 0 &&
-    !pastRenewal(info, now) &&
-    namesMatch(info, request);
-  return stays ? 'usable' : (info?.identity?.generation ?? 1);
-}
-
-function pastRenewal(info: CertificateInfo, now: Date): boolean {
-  const lifeMs = info.notAfter.getTime() - info.notBefore.getTime();
-  return now.getTime() - info.notBefore.getTime() > (lifeMs * 2) / 3;
+  const { info, faults } = verifyCertificate({
+    ...{ ca, cert, key, revoked, now },
+    usage: request.kind,
+    path: target.cert,
+  });
+  if (info === undefined || faults.length > 0) return false;
+  return now < renewalDueAt(info) && namesMatch(info, request);
 }
 
 function namesMatch(info: CertificateInfo, request: IssueOptions): boolean {
@@ -110,13 +119,4 @@ function namesMatch(info: CertificateInfo, request: IssueOptions): boolean {
 function canonicalHost(host: string): string {
   const url = host.includes(':') ? `http://[${host}]` : `http://${host}`;
   return URL.canParse(url) ? new URL(url).hostname : host;
-}
-
-async function exists(path: string): Promise<boolean> {
-  try {
-    await access(path);
-    return true;
-  } catch {
-    return false;
-  }
 }

@@ -5,6 +5,7 @@ import { x509 } from './x509.js';
 import { errnoOf, type HomePaths } from '@sanctum/catalog';
 import { messageOf, SanctumError } from '@sanctum/errors';
 import { readPem } from './pem-file.js';
+import { splitPem } from './pki-files.js';
 import { parseIdentityUri, type ServiceIdentity } from './service-identity.js';
 
 export type CertificateKind = 'ca' | 'server' | 'client' | 'other';
@@ -25,6 +26,8 @@ export interface CertificateInfo {
   readonly fingerprint: string;
   /** Hash of the signature, such as `SHA-256`. */
   readonly signatureHash: string;
+  /** Key identifier of the CA that signed it, hexadecimal; empty when it names none. */
+  readonly authorityKeyId: string;
 }
 
 /** What may be wrong with a certificate, each with a sentence in {@link CertificateVerdict}. */
@@ -33,6 +36,7 @@ export type CertificateFault =
   | 'not_yet_valid'
   | 'expired'
   | 'wrong_ca'
+  | 'revoked'
   | 'wrong_usage'
   | 'wrong_name'
   | 'weak_hash'
@@ -47,10 +51,12 @@ export interface CertificateVerdict {
 }
 
 export interface VerifyOptions {
-  /** PEM text of the CA certificate. */
+  /** PEM text of the CA certificates that are trusted; one, but during a rollover. */
   readonly ca: string;
   /** PEM text of the certificate. */
   readonly cert: string;
+  /** Serial numbers, hexadecimal, upper case. */
+  readonly revoked?: ReadonlySet<string>;
   /** PEM text of its private key; checked against the certificate when given. */
   readonly key?: string;
   readonly usage: 'server' | 'client';
@@ -90,6 +96,8 @@ export function describeCertificate(pem: string, path: string): CertificateInfo 
     addresses: of('ip'),
     fingerprint: native.fingerprint256,
     signatureHash: hashName(parsed),
+    authorityKeyId:
+      parsed.getExtension(x509.AuthorityKeyIdentifierExtension)?.keyId?.toLowerCase() ?? '',
   };
 }
 
@@ -99,16 +107,20 @@ export function soleIdentity(uris: readonly string[]): ServiceIdentity | undefin
   return uris.length === 1 && uri !== undefined ? parseIdentityUri(uri) : undefined;
 }
 
-/** Every certificate of a home: CA, server, then clients by name. Missing ones are left out. */
+/** Every certificate of a home: CAs, server, then clients by name. Missing ones are left out. */
 export async function listCertificates(home: HomePaths): Promise<CertificateInfo[]> {
   const names = await entries(home.clients);
   const clients = names.filter((name) => name.endsWith('.crt')).sort();
   const present = new Set(await entries(home.certs));
   const own = [home.ca.cert, home.server.cert].filter((path) => present.has(basename(path)));
   const files = [...own, ...clients.map((name) => join(home.clients, name))];
-  return Promise.all(
-    files.map(async (path) => describeCertificate(await readPem(path, 'certificate'), path)),
-  );
+  const infos = files.map(async (path) => {
+    const text = await readPem(path, 'certificate');
+    // The CA file holds two during a rollover.
+    const blocks = path === home.ca.cert ? splitPem(text, 'CERTIFICATE') : [text];
+    return blocks.map((pem) => describeCertificate(pem, path));
+  });
+  return (await Promise.all(infos)).flat();
 }
 
 /** Checks one certificate as a TLS peer would, and says everything that is wrong with it. */
@@ -116,17 +128,18 @@ export function verifyCertificate(options: VerifyOptions): CertificateVerdict {
   const { path = 'certificate', now = new Date() } = options;
   let info: CertificateInfo;
   let native: X509Certificate;
-  let authority: X509Certificate;
+  let authorities: X509Certificate[];
   try {
     info = describeCertificate(options.cert, path);
     native = new X509Certificate(options.cert);
-    authority = new X509Certificate(options.ca);
+    authorities = authoritiesOf(options.ca);
   } catch (error) {
     return { path, info: undefined, faults: [{ fault: 'unreadable', message: messageOf(error) }] };
   }
   const faults = [
     ...timeFaults(info, now),
-    ...chainFaults(native, authority),
+    ...chainFaults(native, authorities),
+    ...(options.revoked?.has(info.serial) === true ? [REVOKED] : []),
     ...purposeFaults(info, options.usage),
     ...(options.key === undefined ? [] : keyFaults(native, options.key)),
   ];
@@ -147,10 +160,40 @@ function timeFaults(info: CertificateInfo, now: Date): Finding[] {
   return [['expired', `expired on ${info.notAfter.toISOString()}.`]];
 }
 
-function chainFaults(certificate: X509Certificate, authority: X509Certificate): Finding[] {
-  const signed =
-    authority.ca && certificate.checkIssued(authority) && certificate.verify(authority.publicKey);
-  return signed ? [] : [['wrong_ca', 'was not signed by this CA.']];
+const REVOKED: Finding = ['revoked', 'was revoked.'];
+
+/** Throws for a text without a certificate, as for one that cannot be parsed. */
+function authoritiesOf(ca: string): X509Certificate[] {
+  const blocks = splitPem(ca, 'CERTIFICATE');
+  return blocks.length === 0
+    ? [new X509Certificate(ca)]
+    : blocks.map((pem) => new X509Certificate(pem));
+}
+
+/**
+ * Whether one of these CAs signed the certificate.
+ *
+ * @param ca PEM text of one or more certificates
+ */
+export function isIssuedBy(ca: string, certificate: X509Certificate): boolean {
+  return isSignedBy(certificate, authoritiesOf(ca));
+}
+
+function isSignedBy(
+  certificate: X509Certificate,
+  authorities: readonly X509Certificate[],
+): boolean {
+  return authorities.some(
+    (authority) =>
+      authority.ca && certificate.checkIssued(authority) && certificate.verify(authority.publicKey),
+  );
+}
+
+function chainFaults(
+  certificate: X509Certificate,
+  authorities: readonly X509Certificate[],
+): Finding[] {
+  return isSignedBy(certificate, authorities) ? [] : [['wrong_ca', 'was not signed by this CA.']];
 }
 
 function purposeFaults(info: CertificateInfo, usage: VerifyOptions['usage']): Finding[] {

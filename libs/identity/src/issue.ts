@@ -1,7 +1,7 @@
 import { isIP } from 'node:net';
 import { webcrypto } from 'node:crypto';
 import { x509 } from './x509.js';
-import type { HomePaths } from '@sanctum/catalog';
+import type { HomePaths, KeyPairFiles } from '@sanctum/catalog';
 import { SanctumError } from '@sanctum/errors';
 import {
   exportKey,
@@ -9,11 +9,14 @@ import {
   loadAuthority,
   newSerial,
   SIGNING_ALGORITHM,
+  subjectKeyId,
   validityFrom,
   writePair,
   type Authority,
 } from './authority.js';
 import { describeCertificate, type CertificateInfo } from './inspect.js';
+import { entryOf, nextGeneration, readLedger, withIssued, writeLedger } from './ledger.js';
+import { withPkiLock } from './pki-lock.js';
 import { identityUri } from './service-identity.js';
 
 export const LEAF_DAYS_DEFAULT = 30;
@@ -39,7 +42,7 @@ export interface IssueServerOptions extends IssueBase {
 export interface IssueClientOptions extends IssueBase {
   readonly kind: 'client';
   readonly identity: string;
-  /** 1 by default. */
+  /** The one after the identity's last by default. */
   readonly generation?: number;
 }
 
@@ -48,30 +51,67 @@ export type IssueOptions = IssueServerOptions | IssueClientOptions;
 /**
  * Makes a key and a certificate signed by the CA of the home, and writes both:
  * `server.{crt,key}` with serverAuth and a SAN per address, or `clients/<identity>.{crt,key}` with
- * clientAuth and the identity's URI. EC P-256, SHA-256, valid from five minutes ago.
- * Throws `certificate_invalid`, `config_invalid` or `io`.
+ * clientAuth and the identity's URI. EC P-256, SHA-256, valid from five minutes ago. The ledger
+ * knows of it. Throws `certificate_invalid`, `config_invalid` or `io`.
  */
 export async function issueCertificate(options: IssueOptions): Promise<CertificateInfo> {
-  const now = options.now ?? new Date();
-  const subject = subjectOf(options);
-  const validity = validityFrom(now, checkedDays(options.days));
-  const authority = await loadAuthority(options.home, now);
+  checkedDays(options.days);
+  return withPkiLock(options.home, async () => {
+    const minted = await mintLeaf(options);
+    writeMinted(minted);
+    return minted.info;
+  });
+}
+
+/** A certificate that was signed and recorded, and waits to be written beside its key. */
+export interface MintedLeaf {
+  readonly info: CertificateInfo;
+  readonly target: KeyPairFiles;
+  readonly cert: string;
+  readonly key: string;
+}
+
+export function writeMinted({ target, cert, key }: MintedLeaf): void {
+  writePair(target, cert, key);
+}
+
+/** Signs and records, under the lock of the PKI; the files are the caller's to write. */
+export async function mintLeaf(options: IssueOptions): Promise<MintedLeaf> {
   const keys = await webcrypto.subtle.generateKey(KEY_ALGORITHM, true, ['sign', 'verify']);
+  const { info, cert } = await signLeaf(options, keys.publicKey);
+  return { info, target: targetOf(options), cert, key: await exportKey(keys.privateKey) };
+}
+
+/** Signs a certificate for a key that is held elsewhere, and records it, under the lock. */
+export async function signLeaf(
+  options: IssueOptions,
+  publicKey: webcrypto.CryptoKey,
+): Promise<{ readonly info: CertificateInfo; readonly cert: string }> {
+  const { home, now = new Date() } = options;
+  const ledger = await readLedger(home);
+  const subject = subjectOf(options, (identity) => nextGeneration(ledger, identity));
+  const validity = validityFrom(now, checkedDays(options.days));
+  const authority = await loadAuthority(home, now);
   const certificate = await x509.X509CertificateGenerator.create({
     serialNumber: newSerial(),
     subject: [{ CN: [subject.commonName] }, { O: ['Sanctum'] }],
     issuer: authority.certificate.subjectName,
     ...validity,
-    publicKey: keys.publicKey,
+    publicKey,
     signingKey: authority.key,
     signingAlgorithm: SIGNING_ALGORITHM,
-    extensions: await extensionsOf(authority, subject, keys.publicKey),
+    extensions: await extensionsOf(authority, subject, publicKey),
   });
-  const target =
-    options.kind === 'server' ? options.home.server : options.home.client(options.identity);
-  const pem = `${certificate.toString('pem')}\n`;
-  writePair(target, pem, await exportKey(keys.privateKey));
-  return describeCertificate(pem, target.cert);
+  const cert = `${certificate.toString('pem')}\n`;
+  const info = describeCertificate(cert, targetOf(options).cert);
+  // Recorded before anybody holds it: what is not in the ledger could not be revoked.
+  const entry = entryOf(info, subjectKeyId(authority.certificate));
+  writeLedger(home, withIssued(ledger, entry), now);
+  return { info, cert };
+}
+
+function targetOf(options: IssueOptions): KeyPairFiles {
+  return options.kind === 'server' ? options.home.server : options.home.client(options.identity);
 }
 
 interface Subject {
@@ -80,9 +120,9 @@ interface Subject {
   readonly usage: x509.ExtendedKeyUsage;
 }
 
-function subjectOf(options: IssueOptions): Subject {
+function subjectOf(options: IssueOptions, next: (identity: string) => number): Subject {
   if (options.kind === 'client') {
-    const { instance, identity: name, generation = 1 } = options;
+    const { instance, identity: name, generation = next(name) } = options;
     return {
       commonName: name,
       names: [{ type: 'url', value: identityUri({ instance, name, generation }) }],

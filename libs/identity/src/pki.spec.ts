@@ -91,22 +91,15 @@ describe('initPki', () => {
     expect((await init({ addresses: ['0:0:0:0:0:0:0:1'] })).issued).toEqual([]);
   });
 
-  it('renews leaves in the last third of their life and keeps their generation', async () => {
+  it('renews leaves at two thirds of their life, each in a generation of its own', async () => {
     const now = new Date();
     await init({ now });
-    await issueCertificate({
-      home,
-      instance: 'attic',
-      kind: 'client',
-      identity: 'guardian',
-      generation: 4,
-      now,
-    });
+    await issueCertificate({ home, instance: 'attic', kind: 'client', identity: 'guardian', now });
     const at = (days: number) => new Date(now.getTime() + days * DAY_MS);
-    expect((await init({ now: at(19) })).issued).toEqual([]);
+    expect((await init({ now: at(18) })).issued).toEqual([]);
     expect((await init({ now: at(21) })).issued).toHaveLength(2);
     const [, , guardian] = await listCertificates(home);
-    expect(guardian?.identity?.generation).toBe(4);
+    expect(guardian?.identity?.generation).toBe(3);
     expect(guardian?.notAfter.getTime()).toBeGreaterThan(at(50).getTime());
   });
 

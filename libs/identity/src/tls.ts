@@ -3,6 +3,7 @@ import type { SecureVersion, TLSSocket } from 'node:tls';
 import { SanctumError } from '@sanctum/errors';
 import { soleIdentity, verifyCertificate } from './inspect.js';
 import { readPem } from './pem-file.js';
+import { readRevocationList } from './revocation-list.js';
 import type { ServiceIdentity } from './service-identity.js';
 
 /** Where a listener's or client's TLS files lie. */
@@ -12,18 +13,29 @@ export interface TlsPaths {
   readonly key: string;
 }
 
-/** The PEM texts of {@link TlsPaths}, checked. */
+/** The PEM texts of {@link TlsPaths}, checked, and the revocation list beside the CA. */
 export interface TlsMaterial {
+  /** Two certificates during a rollover. */
   readonly ca: string;
   readonly cert: string;
   readonly key: string;
   readonly notAfter: Date;
+  /** Serial number of the certificate, hexadecimal, upper case. */
+  readonly serial: string;
+  /** One list a CA; empty where there is no list. */
+  readonly crl?: readonly string[];
+  /** Serial numbers that the lists name, hexadecimal, upper case. */
+  readonly revoked: ReadonlySet<string>;
 }
+
+/** What a TLS context is made of. */
+export type TlsTexts = Pick<TlsMaterial, 'ca' | 'cert' | 'key' | 'crl'>;
 
 interface TlsOptions {
   readonly ca: string;
   readonly cert: string;
   readonly key: string;
+  readonly crl?: string[];
   readonly rejectUnauthorized: true;
   readonly minVersion: SecureVersion;
 }
@@ -48,17 +60,20 @@ export interface PeerIdentity extends ServiceIdentity {
 /**
  * Reads and checks a certificate with its key and CA. Throws `certificate_invalid` with one line
  * that names the file and the first fault: unreadable, expired, not yet valid, of another CA, for
- * another usage, not matching its key.
+ * another usage, revoked, not matching its key.
  */
 export async function readTlsFiles(
   paths: TlsPaths,
   usage: 'server' | 'client',
   now = new Date(),
 ): Promise<TlsMaterial> {
-  const ca = await readPem(paths.ca, 'CA certificate');
+  const { ca, crl, revoked } = await readTrust(paths);
   const cert = await readPem(paths.cert, 'certificate');
   const key = await readPem(paths.key, 'private key');
-  const { faults, info } = verifyCertificate({ ca, cert, key, usage, path: paths.cert, now });
+  const { faults, info } = verifyCertificate({
+    ...{ ca, cert, key, revoked, usage, now },
+    path: paths.cert,
+  });
   const [first] = faults;
   if (first !== undefined || info === undefined) {
     const name = first?.fault.startsWith('key_') === true ? paths.key : paths.cert;
@@ -68,7 +83,24 @@ export async function readTlsFiles(
       { param: name },
     );
   }
-  return { ca, cert, key, notAfter: info.notAfter };
+  return {
+    ca,
+    cert,
+    key,
+    ...(crl && { crl }),
+    revoked,
+    notAfter: info.notAfter,
+    serial: info.serial,
+  };
+}
+
+/** What a holder trusts, whatever its own certificate is like. Throws `certificate_invalid`. */
+export async function readTrust(
+  paths: Pick<TlsPaths, 'ca'>,
+): Promise<Pick<TlsMaterial, 'ca' | 'crl' | 'revoked'>> {
+  const ca = await readPem(paths.ca, 'CA certificate');
+  const { pems: crl, serials: revoked } = await readRevocationList(paths.ca, ca);
+  return { ca, crl, revoked };
 }
 
 /**
@@ -76,7 +108,7 @@ export async function readTlsFiles(
  * Without tickets and without a session store no session can be resumed, so a revoked certificate
  * cannot ride on an old handshake.
  */
-export function serverTlsOptions(material: Omit<TlsMaterial, 'notAfter'>): ServerTlsOptions {
+export function serverTlsOptions(material: TlsTexts): ServerTlsOptions {
   return {
     ...pick(material),
     requestCert: true,
@@ -85,13 +117,13 @@ export function serverTlsOptions(material: Omit<TlsMaterial, 'notAfter'>): Serve
 }
 
 /** For `tls.connect`, `https.Agent` and undici's `connect`: the server must be of this CA. */
-export function clientTlsOptions(material: Omit<TlsMaterial, 'notAfter'>): ClientTlsOptions {
+export function clientTlsOptions(material: TlsTexts): ClientTlsOptions {
   return { ...pick(material), maxCachedSessions: 0 };
 }
 
-function pick(material: Omit<TlsMaterial, 'notAfter'>): TlsOptions {
-  const { ca, cert, key } = material;
-  return { ca, cert, key, rejectUnauthorized: true, minVersion: 'TLSv1.2' };
+function pick({ ca, cert, key, crl = [] }: TlsTexts): TlsOptions {
+  const lists = crl.length === 0 ? {} : { crl: [...crl] };
+  return { ca, cert, key, ...lists, rejectUnauthorized: true, minVersion: 'TLSv1.2' };
 }
 
 /**

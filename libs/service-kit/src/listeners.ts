@@ -3,8 +3,10 @@ import { createServer as createTlsServer, type ServerOptions } from 'node:https'
 import type { AddressInfo, Socket } from 'node:net';
 import { errnoOf } from '@sanctum/catalog';
 import { SanctumError } from '@sanctum/errors';
+import { LiveTls } from '@sanctum/identity';
 import type { Logger } from 'pino';
 import { errorReply } from './http-error.js';
+import { createLiveTlsServer } from './tls-listener.js';
 
 export type RequestHandler = (request: IncomingMessage, response: ServerResponse) => void;
 
@@ -14,8 +16,8 @@ export interface ListenerOptions {
   readonly host: string;
   /** 0 lets the system choose. */
   readonly port: number;
-  /** HTTPS with these options; plain HTTP without. */
-  readonly tls?: ServerOptions;
+  /** HTTPS with these options, or with files that are followed; plain HTTP without. */
+  readonly tls?: ServerOptions | LiveTls;
   /** An address that is not there yet: retried in the background instead of ending the start. */
   readonly optional?: boolean;
 }
@@ -84,11 +86,6 @@ export class Listeners {
     return [...this.#servers].map(([name, server]) => boundAddress(name, server));
   }
 
-  /** For live changes of certificates: `setSecureContext` of the TLS servers. */
-  server(name: string): Server | undefined {
-    return this.#servers.get(name);
-  }
-
   /** Accepts nothing more, waits for requests under way, cuts what is left when `deadline` fires. */
   async close(deadline: AbortSignal): Promise<void> {
     this.#closing = true;
@@ -132,7 +129,7 @@ export class Listeners {
   }
 
   #create(listener: ListenerOptions): Server {
-    const { limits, source } = this.#options;
+    const { limits, source, logger } = this.#options;
     const handler: RequestHandler = (request, response) => {
       this.#exchanges.add(request, response);
       this.#options.handler(request, response);
@@ -144,10 +141,7 @@ export class Listeners {
       keepAliveTimeout: limits.keepAliveTimeoutMs,
       connectionsCheckingInterval: Math.min(1000, limits.headersTimeoutMs),
     };
-    const server =
-      listener.tls === undefined
-        ? createServer(options, handler)
-        : createTlsServer({ ...listener.tls, ...options }, handler);
+    const server = createFor(listener, options, { handler, logger });
     server.maxConnections = limits.connectionsMax;
     server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
       if (this.#exchanges.mayReply(socket)) refuseClient(error, socket, source);
@@ -180,6 +174,16 @@ class OpenExchanges {
     const open = [...(this.#open.get(socket) ?? [])];
     return open.every(({ request, response }) => !request.complete && !response.headersSent);
   }
+}
+
+function createFor(
+  { tls }: ListenerOptions,
+  options: ServerOptions,
+  parts: { readonly handler: RequestHandler; readonly logger: Logger },
+): Server {
+  if (tls === undefined) return createServer(options, parts.handler);
+  if (tls instanceof LiveTls) return createLiveTlsServer(tls, options, parts);
+  return createTlsServer({ ...tls, ...options }, parts.handler);
 }
 
 function listen(server: Server, { host, port }: ListenerOptions): Promise<void> {

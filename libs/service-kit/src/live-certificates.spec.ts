@@ -1,0 +1,219 @@
+import { once } from 'node:events';
+import { Agent, request } from 'node:https';
+import { TLSSocket } from 'node:tls';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { Module } from '@nestjs/common';
+import {
+  clientTlsOptions,
+  dropOldAuthority,
+  issueCertificate,
+  LiveTls,
+  readTlsFiles,
+  renewCertificates,
+  revokeCertificates,
+  signWithNextAuthority,
+  trustNextAuthority,
+} from '@sanctum/identity';
+import { createTempHome, waitUntil, type TempHome } from '@sanctum/testing';
+import { pino } from 'pino';
+import { bootstrapService, type RunningService } from './bootstrap.js';
+
+@Module({})
+class EmptyModule {}
+
+const ROTATIONS = 10;
+const CLIENTS = 8;
+let home: TempHome;
+let live: LiveTls;
+let service: RunningService;
+let agents: Agent[] = [];
+let running = false;
+const stop = () => (running = false);
+
+beforeEach(async () => {
+  home = await createTempHome({ identities: ['sanctum-server', 'canary'] });
+  const { ca, server } = home.paths;
+  live = await LiveTls.open({ paths: { ca: ca.cert, ...server }, usage: 'server', pollMs: 50 });
+  service = await bootstrapService({
+    name: 'engine',
+    version: '0.1.0',
+    module: EmptyModule,
+    listeners: [{ name: 'mtls', host: '127.0.0.1', port: 0, tls: live }],
+    logger: pino({ level: 'silent' }),
+    ownsProcess: false,
+  });
+});
+afterEach(async () => {
+  stop();
+  for (const agent of agents) agent.destroy();
+  agents = [];
+  await service.stop();
+  live.close();
+  await home.remove();
+});
+
+/** Keep-alive connections with the certificate of an identity as it lies on disk now. */
+async function agentOf(identity: 'sanctum-server' | 'canary'): Promise<Agent> {
+  const paths = { ca: home.paths.ca.cert, ...home.paths.client(identity) };
+  const agent = new Agent({
+    ...clientTlsOptions(await readTlsFiles(paths, 'client')),
+    keepAlive: true,
+    maxSockets: 2,
+  });
+  agents.push(agent);
+  return agent;
+}
+
+interface Answer {
+  readonly status: number;
+  /** Serial number of the server's certificate. */
+  readonly serial: string;
+  readonly reused: boolean;
+}
+
+/** Whom a connection spoke to: the socket forgets it when it ends. */
+const peers = new WeakMap<object, string>();
+
+function ask(agent: Agent): Promise<Answer> {
+  const port = service.addresses[0]?.port;
+  return new Promise((resolve, reject) => {
+    const call = request({ host: '127.0.0.1', port, path: '/health/live', agent }, (response) => {
+      const serial = peers.get(response.socket) ?? '';
+      response.resume();
+      response.on('error', reject);
+      response.on('end', () =>
+        resolve({ status: response.statusCode ?? 0, serial, reused: call.reusedSocket }),
+      );
+    });
+    call.on('socket', (socket) => {
+      socket.once('secureConnect', () => {
+        if (!(socket instanceof TLSSocket)) return;
+        peers.set(socket, socket.getPeerX509Certificate()?.serialNumber ?? '');
+      });
+    });
+    call.on('error', reject);
+    call.end();
+  });
+}
+
+const subjects = ['server', 'sanctum-server', 'canary'];
+const renewal = () => ({
+  home: home.paths,
+  instance: home.instance,
+  addresses: [],
+  subjects,
+  select: 'all' as const,
+});
+
+describe('a listener that follows its files', () => {
+  it(`answers every request over ${ROTATIONS} rotations under load`, async () => {
+    const failures: unknown[] = [];
+    let answered = 0;
+    running = true;
+    let agent = await agentOf('sanctum-server');
+    const load = Array.from({ length: CLIENTS }, async () => {
+      while (running && failures.length === 0) {
+        // As the router does: who begins a request takes the newest certificate.
+        await ask(agent).then(
+          ({ status }) => (status === 200 ? (answered += 1) : failures.push(status)),
+          (error: unknown) => failures.push(error),
+        );
+      }
+    });
+    const seen = new Set<string>();
+    for (let rotation = 0; rotation < ROTATIONS; rotation += 1) {
+      await renewCertificates(renewal());
+      await live.refresh();
+      agent = await agentOf('sanctum-server');
+      const before = answered;
+      await waitUntil(() => answered > before + CLIENTS, { what: 'the load goes on' });
+      seen.add((await ask(agent)).serial);
+      seen.add((await ask(await agentOf('canary'))).serial);
+    }
+    stop();
+    await Promise.all(load);
+    expect(failures).toEqual([]);
+    expect(answered).toBeGreaterThan(ROTATIONS * CLIENTS);
+    // Each rotation was taken over: connections made after it met a certificate of their own.
+    expect(seen.size).toBe(ROTATIONS);
+    expect(seen.has(live.material.serial)).toBe(true);
+  });
+
+  it('leaves open connections open when certificates change', async () => {
+    const agent = await agentOf('canary');
+    const before = await ask(agent);
+    await renewCertificates(renewal());
+    await live.refresh();
+    expect(live.material.serial).not.toBe(before.serial);
+    expect(await ask(agent)).toEqual({ status: 200, serial: before.serial, reused: true });
+  });
+
+  it('notices a change by itself, and keeps what it has when a file is broken', async () => {
+    const { serial } = live.material;
+    const changed = new Promise((resolve) => live.onChange(resolve));
+    await renewCertificates(renewal());
+    await changed;
+    expect(live.material.serial).not.toBe(serial);
+    const kept = live.material;
+    await revokeCertificates({ home: home.paths, target: 'server' });
+    await live.refresh();
+    expect(live.material).toMatchObject({ serial: kept.serial, cert: kept.cert });
+    expect(live.material.revoked.has(kept.serial)).toBe(true);
+    const again = new Promise((resolve) => live.onChange(resolve));
+    await issueCertificate({ home: home.paths, instance: home.instance, kind: 'server' });
+    await again;
+    expect(live.material.serial).not.toBe(kept.serial);
+  });
+});
+
+describe('revocation', () => {
+  it('cuts live connections of the serial within 5 s, and no others', async () => {
+    const [canary, router] = [await agentOf('canary'), await agentOf('sanctum-server')];
+    await Promise.all([ask(canary), ask(router)]);
+    const [socket] = Object.values(canary.freeSockets).flat();
+    if (socket === undefined) throw new Error('the connection was not kept');
+    socket.on('error', () => undefined);
+    const closed = once(socket, 'close');
+    const startedMs = performance.now();
+    const { revoked } = await revokeCertificates({ home: home.paths, target: 'canary' });
+    expect(revoked).toHaveLength(1);
+    await closed;
+    expect(performance.now() - startedMs).toBeLessThan(5000);
+    await expect(ask(canary)).rejects.toThrow();
+    expect(await ask(router)).toMatchObject({ status: 200, reused: true });
+  });
+
+  it('refuses new handshakes, and takes the certificate that replaces the revoked one', async () => {
+    const old = await agentOf('canary');
+    const options = { home: home.paths, instance: home.instance } as const;
+    await issueCertificate({ ...options, kind: 'client', identity: 'canary' });
+    await revokeCertificates({ home: home.paths, target: 'canary', keepNewest: true });
+    await live.refresh();
+    await expect(ask(old)).rejects.toThrow();
+    expect((await ask(await agentOf('canary'))).status).toBe(200);
+  });
+});
+
+describe('a rollover of the CA', () => {
+  it('accepts both CAs, then the new one alone, without a request lost', async () => {
+    const before = await agentOf('canary');
+    expect((await ask(before)).status).toBe(200);
+    await trustNextAuthority(home.paths, home.instance);
+    await live.refresh();
+    expect((await ask(before)).reused).toBe(true);
+    // A client that knows both CAs by now, and has a certificate of the old one.
+    const veteran = await agentOf('canary');
+    await signWithNextAuthority(home.paths);
+    await renewCertificates(renewal());
+    await live.refresh();
+    const modern = await agentOf('canary');
+    expect((await ask(veteran)).serial).toBe(live.material.serial);
+    expect((await ask(modern)).serial).toBe(live.material.serial);
+    expect(await ask(before)).toMatchObject({ status: 200, reused: true });
+    await dropOldAuthority(home.paths);
+    await live.refresh();
+    expect(await ask(modern)).toMatchObject({ status: 200, reused: true });
+    await expect(ask(before)).rejects.toThrow();
+    await expect(ask(veteran)).rejects.toThrow();
+  });
+});
