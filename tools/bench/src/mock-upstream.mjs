@@ -1,4 +1,4 @@
-// An upstream that costs next to nothing: a fixed answer, or a stream of N chunks.
+// An upstream that costs next to nothing: a fixed answer, or a stream of N chunks that do not repeat.
 // usage: mock-upstream.mjs [CHUNKS] [CA CERT KEY]; prints its port; with files it asks for a client certificate
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
@@ -37,7 +37,7 @@ const handler = (request, response) => {
       return;
     }
     response.writeHead(200, { 'content-type': 'text/event-stream' });
-    for (let i = 0; i < chunks; i += 1) response.write(event({ content: 'word ' }, null));
+    for (let i = 0; i < chunks; i += 1) response.write(event({ content: `word${i} ` }, null));
     response.write(event({}, 'stop'));
     response.end('data: [DONE]\n\n');
   });
