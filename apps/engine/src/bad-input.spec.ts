@@ -205,7 +205,7 @@ describe('a thousand requests at once', () => {
       const expected = status === 200 ? { usage: {} } : { error: { code: 'queue_full' } };
       expect(bodies[index]).toMatchObject(expected);
     }
-    expect(responses.filter(({ status }) => status === 200).length).toBeGreaterThanOrEqual(64);
+    expect(responses.filter(({ status }) => status === 200).length).toBeGreaterThanOrEqual(54);
     const after = await engine.metric('sanctum_mlx_process_resident_memory_bytes');
     expect(after - before).toBeLessThan(150 * 1024 * 1024);
     expect(await engine.metric('sanctum_mlx_open_requests')).toBe(0);

@@ -91,6 +91,18 @@ describe('the mTLS listener', () => {
     expect(line).toMatchObject({ transport: 'mtls', client: 'sanctum-server' });
   });
 
+  it('gives a client of the router a turn of its own', async () => {
+    const headers = {
+      ...{ 'content-type': 'application/json', 'x-request-id': 'for-another' },
+      'x-sanctum-client': '127.0.0.1',
+    };
+    const options = { ...clientTlsOptions(await material()), headers };
+    const body = JSON.stringify({ messages: [{ role: 'user', content: 'hi' }], max_tokens: 1 });
+    expect((await overTls(options, '/v1/chat/completions', body)).status).toBe(200);
+    const line = await engine.line('answered', 'for-another');
+    expect(line).toMatchObject({ client: 'sanctum-server/127.0.0.1' });
+  });
+
   it('serves health and metrics too', async () => {
     const options = clientTlsOptions(await material());
     expect((await overTls(options, '/health/ready')).status).toBe(200);

@@ -45,6 +45,7 @@ export function engineSection(base: string) {
       metal_memory_limit_mb: megabytes.exactOptional(),
       metal_wired_limit_mb: megabytes.exactOptional(),
       queue: count.exactOptional(),
+      requests_per_client: count.exactOptional(),
       sequences: count.exactOptional(),
       batch_tokens: count.exactOptional(),
       context_tokens: count.exactOptional(),

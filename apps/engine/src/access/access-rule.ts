@@ -9,13 +9,21 @@ export type Visitor =
       readonly address: string | undefined;
       readonly authorization: string | undefined;
     }
-  | { readonly listener: 'mtls'; readonly identity: string | undefined };
+  | {
+      readonly listener: 'mtls';
+      readonly identity: string | undefined;
+      /** `x-sanctum-client`: on whose behalf, believed of the router alone. */
+      readonly onBehalfOf?: string | undefined;
+    };
 
 export interface AccessPolicy {
   /** The bearer token clients beyond loopback present; without one they stay outside. */
   readonly token: string | undefined;
   readonly disabled: boolean;
 }
+
+const ROUTER = 'sanctum-server';
+const CLIENT_NAME = /^[\w.:@%/-]{1,128}$/;
 
 export type Transport = 'mtls' | 'bearer' | 'plain-loopback' | 'auth-disabled';
 
@@ -31,7 +39,7 @@ export interface Admitted {
  */
 export function admit(visitor: Visitor, policy: AccessPolicy): Admitted {
   if (visitor.listener === 'mtls') {
-    if (visitor.identity !== undefined) return { transport: 'mtls', client: visitor.identity };
+    if (visitor.identity !== undefined) return { transport: 'mtls', client: clientOf(visitor) };
     throw new SanctumError('forbidden', 'The certificate names no identity of this instance.');
   }
   const client = visitor.address ?? 'unknown';
@@ -46,6 +54,12 @@ export function admit(visitor: Visitor, policy: AccessPolicy): Admitted {
       ? 'Only this machine may use the plain listener: no bearer token is set up.'
       : 'Send the token of this instance as "Authorization: Bearer <token>".',
   );
+}
+
+/** The router serves many: each of its clients has a turn of its own. */
+function clientOf({ identity = '', onBehalfOf }: Extract<Visitor, { listener: 'mtls' }>): string {
+  const named = identity === ROUTER && CLIENT_NAME.test(onBehalfOf ?? '');
+  return named ? `${identity}/${onBehalfOf ?? ''}` : identity;
 }
 
 /** 127.0.0.0/8, ::1, and 127.0.0.0/8 mapped into IPv6. */

@@ -54,6 +54,17 @@ describe('admit', () => {
     expect(() => admit(nameless, { token, disabled: true })).toThrow(/names no identity/);
   });
 
+  it.each([
+    ['sanctum-server', '127.0.0.1', 'sanctum-server/127.0.0.1'],
+    ['sanctum-server', 'canary', 'sanctum-server/canary'],
+    ['sanctum-server', undefined, 'sanctum-server'],
+    ['sanctum-server', 'a b', 'sanctum-server'],
+    ['sanctum-server', 'x'.repeat(129), 'sanctum-server'],
+    ['canary', '127.0.0.1', 'canary'],
+  ])('gives %s on behalf of %p the turn of %s', (identity, onBehalfOf, client) => {
+    expect(admit({ listener: 'mtls', identity, onBehalfOf }, closed).client).toBe(client);
+  });
+
   it('lets everybody in when it is switched off', () => {
     expect(admit(plain('10.0.0.1'), { token, disabled: true }).transport).toBe('auth-disabled');
   });

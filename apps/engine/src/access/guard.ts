@@ -21,7 +21,12 @@ function visitorOf(request: IncomingMessage, instance: string): Visitor {
   const { socket } = request;
   if (socket instanceof TLSSocket) {
     const peer = peerIdentity(socket);
-    return { listener: 'mtls', identity: peer?.instance === instance ? peer.name : undefined };
+    const onBehalfOf = request.headers['x-sanctum-client'];
+    return {
+      listener: 'mtls',
+      identity: peer?.instance === instance ? peer.name : undefined,
+      ...(typeof onBehalfOf === 'string' && { onBehalfOf }),
+    };
   }
   return {
     listener: 'plain',

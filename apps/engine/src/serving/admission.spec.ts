@@ -5,10 +5,22 @@ import { parseJsonBody } from './json-body.js';
 import { assertPromptFits, limitCompletion, PROMPT_BYTES_PER_TOKEN_MAX } from './prompt.js';
 
 describe('Admission', () => {
+  it('leaves a quarter of the places to others than the one who takes all it gets', () => {
+    const admission = new Admission({ placesMax: () => 8 });
+    const [leave] = Array.from({ length: 6 }, () => admission.enter('greedy'));
+    expect(() => admission.enter('greedy')).toThrow(/You have 6 requests open/);
+    admission.enter('other')();
+    admission.enter('other');
+    leave?.();
+    admission.enter('greedy');
+    admission.enter('third');
+    expect(() => admission.enter('fourth')).toThrow(/All 8 places are taken/);
+  });
+
   it('never holds more than its places and gets every one back', () => {
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 5 }), fc.array(fc.boolean()), (placesMax, moves) => {
-        const admission = new Admission(() => placesMax);
+        const admission = new Admission({ placesMax: () => placesMax, perClientMax: 5 });
         const held: (() => void)[] = [];
         for (const enters of moves) {
           if (!enters) {
@@ -16,9 +28,9 @@ describe('Admission', () => {
             leave?.();
             leave?.();
           } else if (held.length < placesMax) {
-            held.push(admission.enter());
+            held.push(admission.enter('a'));
           } else {
-            expect(() => admission.enter()).toThrow(/places are taken/);
+            expect(() => admission.enter('b')).toThrow(/places are taken/);
           }
           expect(admission.taken).toBe(held.length);
         }
@@ -27,8 +39,8 @@ describe('Admission', () => {
   });
 
   it('says when to come back', () => {
-    const admission = new Admission(() => 0);
-    expect(() => admission.enter()).toThrow(
+    const admission = new Admission({ placesMax: () => 0 });
+    expect(() => admission.enter('a')).toThrow(
       expect.objectContaining({ code: 'queue_full', retryAfterS: 1 }),
     );
   });

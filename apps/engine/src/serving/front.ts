@@ -1,7 +1,7 @@
 import { SanctumError } from '@sanctum/errors';
 import type { HttpInstance } from '@sanctum/service-kit';
 import type { AccessPolicy } from '../access/access-rule.js';
-import { guard } from '../access/guard.js';
+import { admittedOf, guard } from '../access/guard.js';
 import type { Admission } from './admission.js';
 import type { EngineMetrics } from './engine-metrics.js';
 import { parseJsonBody } from './json-body.js';
@@ -41,7 +41,10 @@ export function installFront(fastify: HttpInstance, options: FrontOptions): void
     try {
       guard(request.raw, policy, instance);
       assertBodyFits(request.headers['content-length'], options.bodyBytesMax);
-      if (INFERENCE_ROUTES.has(route)) reply.raw.once('close', admission.enter());
+      if (INFERENCE_ROUTES.has(route)) {
+        const { client } = admittedOf(request.raw);
+        reply.raw.once('close', admission.enter(client));
+      }
       done();
     } catch (error) {
       done(error instanceof Error ? error : new Error(String(error)));

@@ -63,6 +63,7 @@ describe('settings', () => {
       library: '/lib.so',
       limits: {
         ...{ metal_cache_limit_mb: 3, queue: 5, sequences: 2, batch_tokens: 64 },
+        requests_per_client: 4,
         ...{ context_tokens: 100, completion_tokens: 9, body_mb: 1, request_read_s: 2, drain_s: 3 },
       },
     });
@@ -74,7 +75,7 @@ describe('settings', () => {
     });
     expect(settings.limits).toEqual({
       scheduler: { queuedMax: 5, runningMax: 2, stepTokensMax: 64, contextTokensMax: 100 },
-      completionTokensMax: 9,
+      ...{ perClientMax: 4, completionTokensMax: 9 },
       ...{ bodyBytesMax: 1024 * 1024, requestReadMs: 2000, drainMs: 3000 },
     });
   });

@@ -60,6 +60,8 @@ export interface AuthSettings {
 
 export interface EngineLimits {
   readonly scheduler: Partial<SchedulerLimits>;
+  /** Requests that one client may have open. */
+  readonly perClientMax: number | undefined;
   readonly completionTokensMax: number | undefined;
   readonly bodyBytesMax: number;
   readonly requestReadMs: number;
@@ -230,6 +232,7 @@ function engineLimits({ limits }: EngineSection): EngineLimits {
       stepTokensMax: limits.batch_tokens,
       contextTokensMax: limits.context_tokens,
     }),
+    perClientMax: limits.requests_per_client,
     completionTokensMax: limits.completion_tokens,
     bodyBytesMax: (limits.body_mb ?? DEFAULTS.bodyMb) * MEGABYTE,
     requestReadMs: (limits.request_read_s ?? DEFAULTS.requestReadS) * 1000,

@@ -66,9 +66,10 @@ export class EngineProcess {
     return engine;
   }
 
-  /** The first log line with this message, now or later. */
-  line(msg: string): Promise<LogLine> {
-    const matches = (line: LogLine): boolean => line.msg === msg;
+  /** The first log line with this message, of this request if named, now or later. */
+  line(msg: string, requestId?: string): Promise<LogLine> {
+    const matches = (line: LogLine): boolean =>
+      line.msg === msg && (requestId === undefined || line['requestId'] === requestId);
     const known = this.lines.find(matches);
     if (known !== undefined) return Promise.resolve(known);
     return new Promise((resolve) => this.#waiting.push({ matches, resolve }));

@@ -30,7 +30,7 @@ import type { ProxyContext } from './proxy-context.js';
 import { Relay } from './relay.js';
 import { RequestAccount } from './request-account.js';
 import { RequestBody } from './request-body.js';
-import { forwardedHeaders } from './request-head.js';
+import { callerHeaders, forwardedHeaders } from './request-head.js';
 import type { StallWatch } from './stall-watch.js';
 
 export interface ExchangeStart {
@@ -185,14 +185,16 @@ export class Exchange implements AttemptOwner {
       throw new SanctumError('internal', 'The failover plan named a URL that is not there.');
     }
     const { request, requestId } = this.#start;
-    const { target, body, headers } = outgoingTo(upstream, this.#start, this.#body);
+    const { target, body, headers: own } = outgoingTo(upstream, this.#start, this.#body);
+    const headers = [...forwardedHeaders(request, requestId), ...own];
+    headers.push(...callerHeaders(request, upstream.transport));
     const attempt = new Attempt(this, upstream);
     this.#attempt = attempt;
     attempt.start(
       {
         method: request.method ?? 'GET',
         path: upstream.basePath + target,
-        headers: [...forwardedHeaders(request, requestId), ...headers],
+        headers,
         body: bodyFor(body, plan, upstream.defaultModel),
       },
       {

@@ -1,5 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
+import { TLSSocket } from 'node:tls';
+import { peerIdentity } from '@sanctum/identity';
+import type { Transport } from '../upstream/upstream.js';
 
 const REQUEST_ID = /^[\w.:+/=@-]{1,128}$/;
 
@@ -28,6 +31,7 @@ const OWN_REQUEST_HEADERS: ReadonlySet<string> = new Set([
   'x-forwarded-host',
   'x-forwarded-proto',
   'x-real-ip',
+  'x-sanctum-client',
 ]);
 
 /** `X-Request-ID` of the client when it is one short token, else a new UUID. */
@@ -47,6 +51,16 @@ export function forwardedHeaders(request: IncomingMessage, requestId: string): s
     headers.push(name, rawHeaders[index + 1] ?? '');
   }
   return headers;
+}
+
+/**
+ * Who the router asks for, so that an engine can be fair to each: a certificate's name, else an
+ * address. Only for upstreams that know the router by its certificate; nobody else is told.
+ */
+export function callerHeaders({ socket }: IncomingMessage, transport: Transport): string[] {
+  if (transport !== 'mtls') return [];
+  const identity = socket instanceof TLSSocket ? peerIdentity(socket)?.name : undefined;
+  return ['x-sanctum-client', identity ?? socket.remoteAddress ?? 'unknown'];
 }
 
 /**

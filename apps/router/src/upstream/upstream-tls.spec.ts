@@ -55,7 +55,8 @@ describe('mTLS towards upstreams', () => {
   ])('presents the certificate named by %s', async (_name, tls) => {
     const { post, logged } = await withBackend({ tls: tls() });
     expect((await post(CHAT)).status).toBe(200);
-    expect(engine.requests.at(-1)?.peer).toBe('sanctum-server');
+    const { peer, headers } = engine.requests.at(-1) ?? {};
+    expect([peer, headers?.['x-sanctum-client']]).toEqual(['sanctum-server', '127.0.0.1']);
     expect(logged('Registered backend')).toEqual([
       expect.objectContaining({ backend: 'council', transport: 'mtls' }),
     ]);
@@ -63,8 +64,10 @@ describe('mTLS towards upstreams', () => {
 
   it('presents the one found by convention where none is named', async () => {
     const { post } = await withBackend({});
-    expect((await post(CHAT)).status).toBe(200);
+    const headers = { 'x-sanctum-client': 'somebody-else' };
+    expect((await post(CHAT, { headers })).status).toBe(200);
     expect(engine.requests.at(-1)?.peer).toBe('sanctum-server');
+    expect(engine.requests.at(-1)?.headers['x-sanctum-client']).toBe('127.0.0.1');
   });
 
   it('keeps connections for the next request', async () => {
@@ -82,6 +85,7 @@ describe('mTLS towards upstreams', () => {
     const { post, logged } = await withBackend({ url, fallback_urls: [plain.url('well')] });
     const answer = await post(CHAT);
     expect([answer.status, answer.headers.get('x-sanctum-url-index')]).toEqual([200, '1']);
+    expect(plain.requests.at(-1)?.headers).not.toHaveProperty('x-sanctum-client');
     expect(logged('Registered backend')[0]).toMatchObject({
       transport: 'mtls',
       fallback_transports: ['plain-loopback'],
