@@ -6,14 +6,17 @@ import type { AvailabilityOf } from '@sanctum/routing';
 import {
   bootstrapService,
   createLogger,
+  ServiceAudit,
   type RunningService,
   type ServiceBusOptions,
   type ServiceContext,
   type ServiceOptions,
 } from '@sanctum/service-kit';
 import { assertSupported } from './assert-supported.js';
+import type { RequestRecord } from './audit/request-audit.js';
 import { BackendProbe } from './control/backend-probe.js';
 import { ControlModule } from './control/control-module.js';
+import { ModelLists } from './control/model-lists.js';
 import { exposeHealth } from './health/health-gauges.js';
 import { HealthKeeper } from './health/health-keeper.js';
 import { HealthRegistry } from './health/health-registry.js';
@@ -71,10 +74,14 @@ export async function startRouter(options: RouterOptions): Promise<RunningServic
     path: join(home.state, 'router', 'health.json'),
     log: logger,
   });
+  let audit: ServiceAudit | undefined;
   try {
     await keeper.restore();
+    const instance = options.instance.instance.name;
+    audit = await ServiceAudit.open({ home, service: 'router', instance, logger });
+    await audit.decide('started', { version: ROUTER_VERSION });
     const service = await bootstrapService(
-      serviceOptions(options, { section, home, logger, limits, routes, health, keeper }),
+      serviceOptions(options, { section, home, logger, limits, routes, health, keeper, audit }),
     );
     keeper.start();
     const reloader = startReloading(options, { service, routes, health, logger });
@@ -84,6 +91,7 @@ export async function startRouter(options: RouterOptions): Promise<RunningServic
     };
     return { ...service, stop };
   } catch (error) {
+    await audit?.close();
     await routes.close();
     throw error;
   }
@@ -130,6 +138,7 @@ interface Parts {
   readonly routes: LiveRoutes;
   readonly health: HealthRegistry;
   readonly keeper: HealthKeeper;
+  readonly audit: ServiceAudit;
 }
 
 function serviceOptions(options: RouterOptions, parts: Parts): ServiceOptions {
@@ -141,10 +150,13 @@ function serviceOptions(options: RouterOptions, parts: Parts): ServiceOptions {
       : health.availabilityOf(backend, model);
   };
   const admission = new Admission(limits);
-  const probe = new BackendProbe(() => [...routes.current().backends.values()]);
+  const backendsNow = () => [...routes.current().backends.values()];
+  const probe = new BackendProbe(backendsNow);
+  const models = new ModelLists(backendsNow);
   const shared = { routes: routes.current, availabilityOf, health, limits, admission };
   const told = options.onFailover === undefined ? {} : { onFailover: options.onFailover };
   const bus = busOptions(options.instance, parts.home);
+  const audit = (record: RequestRecord): void => parts.audit.note('request', record);
   return {
     name: 'router',
     version: ROUTER_VERSION,
@@ -163,9 +175,9 @@ function serviceOptions(options: RouterOptions, parts: Parts): ServiceOptions {
       connectionsMax: limits.connectionsMax,
       bodyBytesMax: limits.bodyBytesMax,
     },
-    module: ControlModule.with({ ...shared, probe }),
+    module: ControlModule.with({ ...shared, probe, models }),
     intercept: (next, context) =>
-      openFrontDoor({ ...proxyContext(shared, context), ...told }, next),
+      openFrontDoor({ ...proxyContext(shared, context), ...told, audit }, next),
     health: async () => {
       const backends = await probe.states();
       const byDefault = backends.find(({ name }) => name === routes.current().table.defaultBackend);
@@ -173,6 +185,7 @@ function serviceOptions(options: RouterOptions, parts: Parts): ServiceOptions {
     },
     drain: () => admission.drain().finally(() => parts.keeper.stop()),
     drainDeadlineMs: limits.drainMs,
+    audit: parts.audit,
     ...(bus === undefined ? {} : { bus }),
     ...(options.ownsProcess === undefined ? {} : { ownsProcess: options.ownsProcess }),
   };

@@ -45,7 +45,8 @@ export class BackendProbe {
   }
 }
 
-async function probeBackend(backend: Backend): Promise<BackendState> {
+/** Asks every URL of one backend; never rejects. */
+export async function probeBackend(backend: Backend): Promise<BackendState> {
   const asked = await Promise.all(backend.upstreams.map(askModels));
   return {
     name: backend.name,

@@ -83,7 +83,7 @@ export class ControlController {
 
   async #listed(): Promise<readonly ListedModel[]> {
     const { backends } = this.#state.routes();
-    return listModels([...backends.values()], await this.#state.probe.states());
+    return listModels([...backends.values()], await this.#state.models.known());
   }
 }
 

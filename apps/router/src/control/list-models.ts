@@ -7,7 +7,7 @@ export type ListedModel = ModelEntry;
 /** Names in the order of the backends, each once; globs are no names. */
 export function listModels(
   backends: readonly Backend[],
-  states: readonly BackendState[],
+  states: readonly Pick<BackendState, 'name' | 'models'>[],
 ): ListedModel[] {
   const owners = new Map<string, string>();
   for (const { name, models, upstreams } of backends) {

@@ -1,5 +1,6 @@
 import type { ProxyContext } from '../proxy/proxy-context.js';
 import type { BackendProbe } from './backend-probe.js';
+import type { ModelLists } from './model-lists.js';
 
 export const ROUTER_STATE = Symbol('sanctum.router.state');
 
@@ -9,4 +10,5 @@ export interface RouterState extends Pick<
   'routes' | 'availabilityOf' | 'health' | 'admission'
 > {
   readonly probe: BackendProbe;
+  readonly models: ModelLists;
 }
