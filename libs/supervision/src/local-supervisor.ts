@@ -84,6 +84,7 @@ export class LocalSupervisor implements ServiceManager {
     }
     const service = new ManagedService(spec, {
       logFile: this.logFile(spec.name),
+      recordFile: this.#options.paths.supervisorFile,
       requirementsReady: (own, signal) => this.#requirementsReady(own, signal),
       changed: (changed) => this.#changed(changed),
     });

@@ -19,6 +19,7 @@ const PROBE_TIMEOUT_MS = 2_000;
 /** What a service needs from the supervisor that owns it. */
 export interface ManagedServiceHost {
   readonly logFile: string;
+  readonly recordFile: string;
   requirementsReady(spec: ServiceSpec, signal: AbortSignal): Promise<void>;
   /** A phase or process changed. */
   changed(service: ManagedService): void;
@@ -146,7 +147,7 @@ export class ManagedService {
   #spawn(signal: AbortSignal): void {
     let process: SupervisedProcess;
     try {
-      process = new SupervisedProcess(this.spec, this.host.logFile);
+      process = new SupervisedProcess(this.spec, this.host);
     } catch (error) {
       // Its log could not be opened, on a full disk for one: as good as a program that ends at once.
       this.#whenDone(Promise.resolve(), exited(`cannot be run: ${messageOf(error)}`));

@@ -8,9 +8,10 @@ import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { build } from 'esbuild';
 import { LocalSupervisor } from './local-supervisor.js';
-import { reapOrphans } from './orphans.js';
+import { reapHome, reapOrphans } from './orphans.js';
 import { findPortHolder, isPortFree } from './port-holder.js';
 import { findProcess, groupMembers, isAlive, type ProcessId } from './process-table.js';
+import { findMarked, parseMarks } from './service-marker.js';
 import { readRecord, writeRecord, type SupervisorRecord } from './supervisor-record.js';
 import { openWorkshop, type Workshop } from './testing/programs.js';
 
@@ -38,8 +39,7 @@ function recordOf(file: string): SupervisorRecord {
   return record;
 }
 
-/** A supervisor in a process of its own, killed with SIGKILL once its services are ready. */
-async function killSupervisor(): Promise<SupervisorRecord> {
+async function bundleSupervision(): Promise<string> {
   const bundle = join(workshop.paths.home, 'supervision.mjs');
   await build({
     entryPoints: [fileURLToPath(new URL('index.ts', import.meta.url))],
@@ -52,6 +52,12 @@ async function killSupervisor(): Promise<SupervisorRecord> {
       js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);",
     },
   });
+  return bundle;
+}
+
+/** A supervisor in a process of its own, killed with SIGKILL once its services are ready. */
+async function killSupervisor(): Promise<SupervisorRecord> {
+  const bundle = await bundleSupervision();
   const specs = [
     await workshop.service('engine', { habits: ['forks'] }),
     await workshop.service('router', { requires: ['engine'] }),
@@ -98,6 +104,62 @@ describe('after SIGKILL of the supervisor', () => {
     const reaped = await reapOrphans(workshop.paths.supervisorFile, 5_000);
     expect(reaped.map(({ name }) => name)).toEqual(['router', 'engine']);
     expect(record.services.flatMap((service) => groupMembers(service))).toEqual([]);
+  });
+});
+
+/** A supervisor that is killed by the very call that has started its service. */
+async function killSupervisorAtSpawn(): Promise<void> {
+  const bundle = await bundleSupervision();
+  const spec = await workshop.service('engine', { habits: ['forks'] });
+  const script = `
+    import childProcess from 'node:child_process';
+    import { syncBuiltinESMExports } from 'node:module';
+    const { spawn } = childProcess;
+    childProcess.spawn = (...args) => {
+      spawn(...args);
+      process.kill(process.pid, 'SIGKILL');
+    };
+    syncBuiltinESMExports();
+    const { LocalSupervisor } = await import(${JSON.stringify(bundle)});
+    const [paths, socket, spec] = ${JSON.stringify([workshop.paths, workshop.socket, spec])};
+    const supervisor = await LocalSupervisor.open({ paths, socket });
+    await supervisor.install(spec);
+    await supervisor.startAll();`;
+  const program = spawn(process.execPath, ['--input-type=module', '-e', script], {
+    stdio: 'inherit',
+  });
+  const [, signal] = (await once(program, 'exit')) as [number | null, string | null];
+  expect(signal).toBe('SIGKILL');
+  expect(recordOf(workshop.paths.supervisorFile).services).toEqual([]);
+}
+
+describe('after SIGKILL between a spawn and its record', () => {
+  it('what was started is reaped all the same', async () => {
+    await killSupervisorAtSpawn();
+    const [engine] = findMarked(workshop.paths.supervisorFile);
+    expect(engine?.name).toBe('engine');
+    expect(findMarked(`${workshop.paths.supervisorFile}x`)).toEqual([]);
+
+    const reaped = await reapHome(workshop, 5_000);
+    expect(reaped.map(({ name }) => name)).toEqual(['engine']);
+    expect(reaped[0]?.pids).toContain(engine?.pid);
+    expect(findMarked(workshop.paths.supervisorFile)).toEqual([]);
+    expect(engine === undefined || isAlive(engine)).toBe(false);
+  });
+
+  it('is found by what ps prints, too', () => {
+    const line = (pid: number, rest: string): string => `  ${pid} /usr/bin/node a.mjs ${rest}`;
+    const file = '/h/a b/state/supervisor.json';
+    const text = [
+      line(7, `SANCTUM_SUPERVISED=engine@${file} PATH=/bin`),
+      line(8, `PATH=/bin SANCTUM_SUPERVISED=router@${file}`),
+      line(9, `SANCTUM_SUPERVISED=engine@${file}.old`),
+      line(10, `--file @${file} PATH=/bin`),
+    ].join('\n');
+    expect([...parseMarks(text, file)]).toEqual([
+      [7, 'engine'],
+      [8, 'router'],
+    ]);
   });
 });
 

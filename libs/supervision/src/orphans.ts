@@ -3,6 +3,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { errnoOf, type HomePaths } from '@sanctum/catalog';
 import { groupMembers, isAlive, type ProcessId } from './process-table.js';
 import { acquireLock, lockFile } from './supervisor-lock.js';
+import { findMarked } from './service-marker.js';
 import { readRecord } from './supervisor-record.js';
 
 /** How often a process that is not our child is looked at: the system sends no event for it. */
@@ -15,7 +16,8 @@ export interface ReapedService {
 
 /**
  * Ends what a killed supervisor left, in reverse start order, and removes its record. Processes
- * are known by pid and start time, so a reused pid is never touched.
+ * are known by pid and start time, so a reused pid is never touched; one that was started and not
+ * recorded any more is known by its mark, and goes first.
  *
  * @param graceMs from SIGTERM to SIGKILL, per service
  */
@@ -25,7 +27,12 @@ export async function reapOrphans(
 ): Promise<readonly ReapedService[]> {
   const record = readRecord(recordFile);
   const reaped: ReapedService[] = [];
-  for (const service of record?.services.toReversed() ?? []) {
+  const recorded = record?.services.toReversed() ?? [];
+  const unrecorded = findMarked(recordFile).filter(
+    (marked) =>
+      !recorded.some(({ pid, started }) => pid === marked.pid && started === marked.started),
+  );
+  for (const service of [...unrecorded, ...recorded]) {
     const pids = groupMembers(service);
     if (pids.length > 0) {
       await endGroup(service, graceMs);

@@ -4,6 +4,7 @@ import { withLog } from './log-file.js';
 import { endGroup, signalProcess } from './orphans.js';
 import { findProcess, groupMembers, type ProcessId } from './process-table.js';
 import type { ServiceSpec } from './service-manager.js';
+import { serviceMarker } from './service-marker.js';
 
 /** From SIGKILL until the system has removed the group. */
 const KILL_WAIT_MS = 5_000;
@@ -17,12 +18,15 @@ export class SupervisedProcess {
   readonly gone: Promise<string>;
   readonly #leaderGone: Promise<string>;
 
-  constructor(spec: ServiceSpec, logFile: string) {
+  constructor(
+    spec: ServiceSpec,
+    { logFile, recordFile }: { readonly logFile: string; readonly recordFile: string },
+  ) {
     const [program, ...args] = spec.command;
     const child = withLog(logFile, (log) =>
       spawn(program, args, {
         cwd: spec.cwd,
-        env: spec.env,
+        env: { ...spec.env, ...serviceMarker(spec.name, recordFile) },
         // A session of its own: Ctrl-C reaches the supervisor only, which stops in order.
         detached: true,
         stdio: ['ignore', log, log],
