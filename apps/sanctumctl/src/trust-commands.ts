@@ -1,4 +1,10 @@
-import type { Command } from 'commander';
+import { Argument, type Command } from 'commander';
+import {
+  certsRenew,
+  certsRevoke,
+  certsRollover,
+  type RolloverStep,
+} from './commands/certs-life.js';
 import { certsInit, certsIssue, certsList, certsVerify } from './commands/certs.js';
 import { EXIT } from './exit-codes.js';
 import { collect, wholeNumber, withHome, type Context, type HomeOption } from './program.js';
@@ -35,4 +41,38 @@ export function addCertificateCommands(program: Command, { terminal, site, fail 
         fail(EXIT.failed);
       }
     });
+  addLifeCommands(certs, { terminal, site });
+}
+
+function addLifeCommands(certs: Command, { terminal, site }: Pick<Context, 'terminal' | 'site'>) {
+  withHome(certs.command('renew'))
+    .description('replace certificates; running services take them over')
+    .option('--all', 'every one that is there', false)
+    .option('--identity <name>', 'server, or an identity; repeat for more', collect, [])
+    .option('--due', 'only what is past two thirds of its life, or unusable', false)
+    .action(
+      async (
+        options: HomeOption & { all: boolean; identity: readonly string[]; due: boolean },
+        command: Command,
+      ) => {
+        const { all, identity: subjects, due } = options;
+        if (!all && !due && subjects.length === 0) {
+          command.error('error: name --all, --identity or --due');
+        }
+        await certsRenew(site(options), terminal, { subjects, due });
+      },
+    );
+  withHome(certs.command('revoke'))
+    .description('take certificates back: refused and cut off within seconds')
+    .argument('<target>', 'server, an identity, or a serial number')
+    .option('--replace', 'issue a new certificate first, and revoke the ones before it', false)
+    .action(async (target: string, options: HomeOption & { replace: boolean }) =>
+      certsRevoke(site(options), terminal, { target, replace: options.replace }),
+    );
+  withHome(certs.command('rollover'))
+    .description('change the CA while everything runs')
+    .addArgument(new Argument('<step>').choices(['start', 'finish', 'status']))
+    .action(async (step: RolloverStep, options: HomeOption) =>
+      certsRollover(site(options), terminal, step),
+    );
 }

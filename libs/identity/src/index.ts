@@ -51,4 +51,9 @@ export {
   type TlsPaths,
   type TlsTexts,
 } from './tls.js';
-export { watchFiles, type FileWatch, type WatchFilesOptions } from './watch-files.js';
+export {
+  WATCH_POLL_MS,
+  watchFiles,
+  type FileWatch,
+  type WatchFilesOptions,
+} from './watch-files.js';

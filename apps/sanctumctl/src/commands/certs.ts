@@ -5,9 +5,13 @@ import { messageOf, SanctumError } from '@sanctum/errors';
 import {
   issueCertificate,
   listCertificates,
+  readRevocationList,
+  renewalDueAt,
   verifyCertificate,
   type CertificateInfo,
+  type VerifyOptions,
 } from '@sanctum/identity';
+import { announceIdentities } from '../instance/nats-users.js';
 import { ensureCertificates, ensureInstance } from '../instance/prepare.js';
 import type { Site } from '../instance/site.js';
 import type { Terminal } from '../terminal/terminal.js';
@@ -50,6 +54,7 @@ export async function certsIssue(
       ? { ...base, kind: 'server', addresses: request.addresses }
       : { ...base, kind: 'client', identity: request.subject },
   );
+  await announceIdentities(site, loadInstance(site.paths.instanceFile));
   terminal.say(`made  ${info.path}, valid until ${info.notAfter.toISOString()}`);
 }
 
@@ -68,12 +73,14 @@ export async function certsList(
     return;
   }
   terminal.table([
-    ['kind', 'name', 'valid until', 'days', 'file'],
+    ['kind', 'name', 'valid until', 'days', 'renewal', 'serial', 'file'],
     ...certificates.map((info) => [
       info.kind,
       info.commonName,
       info.notAfter.toISOString().slice(0, 10),
       String(daysLeft(info)),
+      info.kind === 'ca' ? '-' : renewalDueAt(info).toISOString().slice(0, 10),
+      info.serial,
       info.path,
     ]),
   ]);
@@ -89,10 +96,14 @@ export interface CertificateFinding {
 /** Every certificate of the home against its CA, its key and the clock. */
 export async function checkCertificates(site: Site): Promise<readonly CertificateFinding[]> {
   const certificates = await listCertificates(site.paths);
+  if (certificates.length === 0) return [];
+  const { ca } = site.paths;
+  const trusted = readFileSync(ca.cert, 'utf8');
+  const { serials } = await readRevocationList(ca.cert, trusted);
   return certificates.map((info) => ({
     path: info.path,
     daysLeft: daysLeft(info),
-    problems: problemsOf(site, info),
+    problems: problemsOf(site, info, { ca: trusted, revoked: serials }),
   }));
 }
 
@@ -111,7 +122,11 @@ export async function certsVerify(site: Site, terminal: Terminal): Promise<boole
   return findings.length > 0 && findings.every(({ problems }) => problems.length === 0);
 }
 
-function problemsOf({ paths }: Site, info: CertificateInfo): readonly string[] {
+function problemsOf(
+  { paths }: Site,
+  info: CertificateInfo,
+  trust: Pick<VerifyOptions, 'ca' | 'revoked'>,
+): readonly string[] {
   if (info.kind === 'ca') {
     return info.notAfter < new Date()
       ? [`${info.path} expired on ${info.notAfter.toISOString()}.`]
@@ -119,7 +134,7 @@ function problemsOf({ paths }: Site, info: CertificateInfo): readonly string[] {
   }
   try {
     const { faults } = verifyCertificate({
-      ca: readFileSync(paths.ca.cert, 'utf8'),
+      ...trust,
       cert: readFileSync(info.path, 'utf8'),
       key: readFileSync(info.path.replace(/\.crt$/, '.key'), 'utf8'),
       usage: info.path === paths.server.cert ? 'server' : 'client',

@@ -2,6 +2,7 @@ import { loadInstance } from '@sanctum/catalog';
 import { ControlServer, LocalSupervisor, type ServiceSpec } from '@sanctum/supervision';
 import { natsServer } from '../instance/nats-server.js';
 import { ensureCouncilToken } from '../instance/prepare.js';
+import { renewInProcess, startRenewalJob } from '../instance/renewal-job.js';
 import { serviceSpecs } from '../instance/service-specs.js';
 import { bundleOf, type Site } from '../instance/site.js';
 
@@ -33,8 +34,12 @@ export async function supervise(options: SuperviseOptions): Promise<Supervision>
   const ended = new Promise<void>((resolve) => {
     finish = resolve;
   });
+  const job = startRenewalJob({
+    renew: () => renewInProcess(options.site),
+    say: (line) => process.stderr.write(`${line}\n`),
+  });
   const stop = (): Promise<void> => {
-    stopping ??= supervisor.stopAll();
+    stopping ??= job.stop().then(() => supervisor.stopAll());
     // The one who asked over the socket is answered before the socket closes.
     finish(stopping.then(() => control.close()).then(() => supervisor.close()));
     return stopping;

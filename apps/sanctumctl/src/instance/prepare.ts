@@ -11,7 +11,7 @@ import {
 } from '@sanctum/catalog';
 import { IDENTITIES, isIdentity, renderNatsConfig, type NatsUser } from '@sanctum/contracts';
 import { SanctumError } from '@sanctum/errors';
-import { identityUri, initPki, listCertificates, type InitPkiReport } from '@sanctum/identity';
+import { acceptedGenerations, identityUri, initPki, type InitPkiReport } from '@sanctum/identity';
 import type { NatsServer } from './nats-server.js';
 import type { Site } from './site.js';
 
@@ -90,17 +90,18 @@ export async function writeNatsConfig(
   writeFileAtomic(paths.natsConfig, text);
 }
 
-/** One user per issued client certificate, with the generation it carries. */
+/** One user per certificate that is accepted: two generations of an identity during a rotation. */
 async function natsUsers(paths: HomePaths, instance: string): Promise<readonly NatsUser[]> {
-  const certificates = await listCertificates(paths);
-  return certificates.flatMap(({ identity }) =>
-    identity?.instance === instance && isIdentity(identity.name)
+  const accepted = await acceptedGenerations(paths);
+  return accepted.flatMap((identity) =>
+    identity.instance === instance && isIdentity(identity.name)
       ? [{ identity: identity.name, uri: identityUri(identity) }]
       : [],
   );
 }
 
-function bindAddresses(instance: Instance): readonly string[] {
+/** Names and addresses that server certificates cover beside loopback. */
+export function bindAddresses(instance: Instance): readonly string[] {
   const { nats, engine, router } = instance.services;
   const hosts = [
     ...(nats === undefined ? [] : [nats.host]),

@@ -1,0 +1,145 @@
+import {
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { describeCertificate, listCertificates } from '@sanctum/identity';
+import { readEnvironment } from './env.js';
+import { EXIT } from './exit-codes.js';
+import { startRenewalJob } from './instance/renewal-job.js';
+import { locateSite, type Site } from './instance/site.js';
+import { createProgram } from './program.js';
+import { Terminal } from './terminal/terminal.js';
+
+const ROOT = fileURLToPath(new URL('../../..', import.meta.url)).replace(/\/$/, '');
+let folder = '';
+let output: string[] = [];
+let codes: number[] = [];
+beforeEach(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'sanctumctl-certs-'));
+  codes = [];
+  await run('certs', 'init');
+});
+afterEach(() => {
+  rmSync(folder, { recursive: true });
+});
+
+function site(): Site {
+  return locateSite({ ...readEnvironment(), checkout: ROOT, home: folder }, undefined);
+}
+
+async function run(...args: readonly string[]): Promise<string> {
+  output = [];
+  const program = createProgram({
+    terminal: new Terminal({ write: (text: string) => output.push(text) }),
+    site,
+    fail: (code) => codes.push(code),
+  });
+  await program.parseAsync(args, { from: 'user' });
+  return output.join('');
+}
+
+const serialOf = (path: string) => describeCertificate(readFileSync(path, 'utf8'), path).serial;
+
+describe('certs renew', () => {
+  it('renews all, one, or what is due', async () => {
+    const engine = site().paths.client('engine').cert;
+    const first = serialOf(engine);
+    expect(await run('certs', 'renew', '--due')).not.toContain('renewed');
+    expect(serialOf(engine)).toBe(first);
+    expect(await run('certs', 'renew', '--identity', 'engine')).toMatch(
+      /^renewed {2}\S+engine\.crt$/m,
+    );
+    expect(output.join('')).not.toContain('canary');
+    expect((await run('certs', 'renew', '--all')).match(/^renewed/gm)).toHaveLength(10);
+    const engines = (await listCertificates(site().paths)).filter(
+      ({ identity }) => identity?.name === 'engine',
+    );
+    expect(engines.map(({ identity }) => identity?.generation)).toEqual([3]);
+    await run('certs', 'verify');
+    expect(codes).toEqual([]);
+    await expect(run('certs', 'renew')).rejects.toThrow(/--all, --identity or --due/);
+    await expect(run('certs', 'renew', '--identity', 'nobody')).rejects.toThrow(/no identity/);
+  });
+
+  it('is done by a job, again and again, and a failure ends nothing', async () => {
+    const said: string[] = [];
+    let runs = 0;
+    await new Promise<void>((resolve) => {
+      const job = startRenewalJob({
+        intervalMs: 1,
+        say: (line) => said.push(line),
+        renew: () => {
+          runs += 1;
+          if (runs === 1) return Promise.reject(new Error('disk full'));
+          void job.stop().then(resolve);
+          return Promise.resolve();
+        },
+      });
+    });
+    expect([runs, said]).toEqual([2, ['certs renew --due failed: disk full']]);
+  });
+});
+
+describe('certs revoke', () => {
+  it('takes back an identity or a serial, sets the files aside, and init makes new ones', async () => {
+    const { cert, key } = site().paths.client('canary');
+    const serial = serialOf(cert);
+    expect(await run('certs', 'revoke', 'canary')).toContain(`revoked  canary ${serial}`);
+    expect(existsSync(cert) || existsSync(key)).toBe(false);
+    const archived = readdirSync(site().paths.clients).filter((name) => name.includes('.revoked-'));
+    expect(archived.map((name) => name.replace(/\d{4}-\d\d-\d\d$/, 'DATE'))).toEqual([
+      'canary.crt.revoked-DATE',
+      'canary.key.revoked-DATE',
+    ]);
+    await run('certs', 'init');
+    const next = serialOf(cert);
+    expect(next).not.toBe(serial);
+    await run('certs', 'revoke', next.toLowerCase());
+    expect(existsSync(cert)).toBe(false);
+    await expect(run('certs', 'revoke', 'canary')).rejects.toThrow(/No valid certificate goes by/);
+  });
+
+  it('finds a certificate that was put back, and replaces it', async () => {
+    const { paths } = site();
+    await run('certs', 'revoke', 'canary');
+    const [cert = '', key = ''] = readdirSync(paths.clients).filter((name) =>
+      name.includes('.revoked-'),
+    );
+    renameSync(join(paths.clients, cert), paths.client('canary').cert);
+    renameSync(join(paths.clients, key), paths.client('canary').key);
+    expect(await run('certs', 'verify')).toMatch(/✗ .*canary\.crt was revoked/);
+    expect(codes).toEqual([EXIT.failed]);
+    expect(await run('certs', 'init')).toMatch(/^made {2}.*canary\.crt$/m);
+  });
+});
+
+describe('certs rollover', () => {
+  it('changes the CA in two steps, and keeps the old key out of the way', async () => {
+    const { paths } = site();
+    const old = readFileSync(paths.ca.cert, 'utf8');
+    expect(await run('certs', 'rollover', 'status')).toContain('No rollover');
+    expect(await run('certs', 'rollover', 'start')).toContain('10 certificates are reissued');
+    expect(readFileSync(paths.ca.cert, 'utf8').match(/BEGIN CERT/g)).toHaveLength(2);
+    expect(await run('certs', 'rollover', 'status')).toContain('both are trusted');
+    await run('certs', 'verify');
+    await expect(run('certs', 'rollover', 'start')).rejects.toThrow(/No CA waits to sign/);
+    expect(await run('certs', 'rollover', 'finish')).toMatch(/ca\.key\.revoked-\d{4}-\d\d-\d\d/);
+    const now = readFileSync(paths.ca.cert, 'utf8');
+    expect(now.match(/BEGIN CERT/g)).toHaveLength(1);
+    expect(now).not.toBe(old);
+    const keys = readdirSync(paths.certs).filter((name) => name.startsWith('ca.key'));
+    for (const name of keys) expect(statSync(join(paths.certs, name)).mode & 0o777).toBe(0o600);
+    await run('certs', 'verify');
+    expect(codes).toEqual([]);
+    await expect(run('certs', 'rollover', 'finish')).rejects.toThrow(/no rollover to finish/);
+  });
+});

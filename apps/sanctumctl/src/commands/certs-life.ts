@@ -1,0 +1,150 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { loadInstance, type Instance } from '@sanctum/catalog';
+import { IDENTITIES, isIdentity } from '@sanctum/contracts';
+import { SanctumError } from '@sanctum/errors';
+import {
+  dropOldAuthority,
+  renewCertificates,
+  revokeCertificates,
+  rolloverStatus,
+  signWithNextAuthority,
+  trustNextAuthority,
+  WATCH_POLL_MS,
+  type RenewReport,
+} from '@sanctum/identity';
+import { announceIdentities } from '../instance/nats-users.js';
+import { bindAddresses } from '../instance/prepare.js';
+import type { Site } from '../instance/site.js';
+import type { Terminal } from '../terminal/terminal.js';
+
+/** Services read changed files within two polls; this is well beyond. */
+const TAKEN_OVER_MS = 4 * WATCH_POLL_MS;
+
+export interface RenewRequest {
+  /** `server` and identities; all when empty. */
+  readonly subjects: readonly string[];
+  /** Only what is due by its age, or unusable. */
+  readonly due: boolean;
+}
+
+/** Replaces certificates; running services take them over. */
+export async function certsRenew(
+  site: Site,
+  terminal: Terminal,
+  request: RenewRequest,
+): Promise<void> {
+  const instance = loadInstance(site.paths.instanceFile);
+  request.subjects.forEach(assertSubject);
+  const { renewed, kept } = await renew(site, instance, request);
+  renewed.forEach((path) => terminal.say(`renewed  ${path}`));
+  kept.forEach((path) => terminal.say(`kept     ${path}`));
+  if (renewed.length + kept.length === 0) {
+    terminal.say(`No certificates in ${site.paths.certs}. \`sanctumctl certs init\` makes them.`);
+  }
+}
+
+export interface RevokeRequest {
+  /** `server`, an identity, or a serial number. */
+  readonly target: string;
+  /** Issues a new certificate first, and revokes what it replaces. */
+  readonly replace: boolean;
+}
+
+/** Takes certificates back; listeners, live connections and NATS know within seconds. */
+export async function certsRevoke(
+  site: Site,
+  terminal: Terminal,
+  { target, replace }: RevokeRequest,
+): Promise<void> {
+  const instance = loadInstance(site.paths.instanceFile);
+  if (replace) {
+    assertSubject(target);
+    await renew(site, instance, { subjects: [target], due: false });
+    // Whoever uses the identity has the new one before the old one is refused.
+    await delay(TAKEN_OVER_MS);
+  }
+  const { revoked, archived } = await revokeCertificates({
+    home: site.paths,
+    target,
+    keepNewest: replace,
+  });
+  const nats = await announceIdentities(site, instance);
+  for (const { subject, serial } of revoked) terminal.say(`revoked  ${subject} ${serial}`);
+  archived.forEach((path) => terminal.say(`kept as  ${path}`));
+  if (revoked.length === 0) terminal.say('Nothing was left to revoke.');
+  if (nats === 'reloaded') terminal.say('NATS reads who may log in.');
+  if (!replace && target !== 'server' && revoked.length > 0) {
+    terminal.say(`\`sanctumctl certs issue ${revoked[0]?.subject ?? target}\` makes a new one.`);
+  }
+}
+
+export type RolloverStep = 'start' | 'finish' | 'status';
+
+/** Changes the CA while everything runs: both are trusted, leaves are reissued, the old one goes. */
+export async function certsRollover(
+  site: Site,
+  terminal: Terminal,
+  step: RolloverStep,
+): Promise<void> {
+  const instance = loadInstance(site.paths.instanceFile);
+  const { paths } = site;
+  switch (step) {
+    case 'start':
+      await startRollover(site, instance, terminal);
+      return;
+    case 'finish': {
+      const archived = await dropOldAuthority(paths);
+      await announceIdentities(site, instance);
+      archived.forEach((path) => terminal.say(`kept as  ${path}`));
+      terminal.say('The old CA is trusted no more.');
+      return;
+    }
+    case 'status': {
+      const { phase, remaining } = await rolloverStatus(paths);
+      const left = remaining.length === 0 ? '' : `, still of the old CA: ${remaining.join(', ')}`;
+      terminal.say(`${SAID[phase]}${left}`);
+    }
+  }
+}
+
+const SAID = {
+  none: 'No rollover is under way.',
+  trusting: 'The new CA is trusted and signs nothing yet: `certs rollover start` goes on.',
+  signing: 'The new CA signs; both are trusted. `certs rollover finish` ends it',
+} as const;
+
+/** Called again after a crash, it goes on where it was. */
+async function startRollover(site: Site, instance: Instance, terminal: Terminal): Promise<void> {
+  const { paths } = site;
+  if ((await rolloverStatus(paths)).phase === 'none') {
+    await trustNextAuthority(paths, instance.instance.name);
+    await announceIdentities(site, instance);
+    terminal.say('A new CA is made; both are trusted.');
+  }
+  // A certificate of the new CA must not reach anybody who does not know that CA yet.
+  await delay(TAKEN_OVER_MS);
+  await signWithNextAuthority(paths);
+  const { renewed } = await renew(site, instance, { subjects: [], due: false });
+  terminal.say(`${renewed.length} certificates are reissued.`);
+  terminal.say('Give copies on other machines theirs, then `sanctumctl certs rollover finish`.');
+}
+
+function renew(site: Site, instance: Instance, request: RenewRequest): Promise<RenewReport> {
+  return renewCertificates({
+    home: site.paths,
+    instance: instance.instance.name,
+    addresses: bindAddresses(instance),
+    subjects: request.subjects.length === 0 ? ['server', ...IDENTITIES] : request.subjects,
+    select: request.due ? 'due' : 'all',
+    days: instance.certificates.leaf_days,
+    announce: async () => void (await announceIdentities(site, instance)),
+  });
+}
+
+function assertSubject(subject: string): void {
+  if (subject === 'server' || isIdentity(subject)) return;
+  throw new SanctumError(
+    'config_invalid',
+    `"${subject}" is no identity; expected server or one of ${IDENTITIES.join(', ')}.`,
+  );
+}
