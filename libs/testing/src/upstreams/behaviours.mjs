@@ -47,6 +47,16 @@ const BEHAVIOURS = {
   'error-event': (exchange) =>
     stream(exchange, () => [`data: {"error":{"message":"out of memory","code":500}}\n\n`]),
   'empty-stream': (exchange) => stream(exchange, () => ['data: [DONE]\n\n']),
+  repeats: (exchange) =>
+    stream(exchange, () => [...Array(60).fill(delta({ content: '190/ ' })), 'data: [DONE]\n\n']),
+  thinks: (exchange) =>
+    stream(exchange, () => [delta({ content: '<think>hm</think> 4' }), 'data: [DONE]\n\n']),
+  'says-usage': (exchange) =>
+    stream(exchange, () => [
+      delta({ content: '4' }),
+      `data: ${JSON.stringify({ choices: [], usage: { prompt_tokens: 12, completion_tokens: 40 } })}\n\n`,
+      'data: [DONE]\n\n',
+    ]),
   html: ({ response }) => {
     response.writeHead(502, { 'content-type': 'text/html' });
     response.end('<html><body><h1>502 Bad Gateway</h1></body></html>');
