@@ -29,6 +29,14 @@ export class BackendHealth {
     });
   }
 
+  /** Models for which every URL has an open breaker. */
+  unreachableModels(nowMs: number): string[] {
+    const models = new Set(this.urls.flatMap(({ breakers }) => [...breakers.entries.keys()]));
+    return [...models].filter((model) =>
+      this.urls.every((url) => ['open', 'refusing'].includes(url.standing(model, nowMs))),
+    );
+  }
+
   /** Milliseconds until the first of its open breakers lets a probe pass. */
   nextProbeMs(model: string | undefined, nowMs: number): number {
     const { openMs } = this.backend.resilience.breaker;

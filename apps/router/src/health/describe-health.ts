@@ -9,6 +9,7 @@ export function describeBackendHealth(bound: BackendHealth, registry: HealthRegi
   const { resilience } = bound.backend;
   const budget = registry.budgets.standing(bound.scope, registry.now());
   return {
+    unreachable_models: bound.unreachableModels(registry.now()),
     thresholds: describeThresholds(resilience),
     budget:
       budget === undefined
