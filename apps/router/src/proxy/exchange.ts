@@ -10,6 +10,7 @@ import {
   type DetectorSettings,
   type FailoverState,
 } from '@sanctum/routing';
+import type { Caller } from '../audit/request-audit.js';
 import { RequestHealth } from '../health/request-health.js';
 import type { ClientResponse } from '../dialects/client-response.js';
 import { outgoingTo, type Edge } from '../dialects/edge.js';
@@ -39,6 +40,7 @@ export interface ExchangeStart {
   /** Where the client speaks another dialect than chat; `response` is its. */
   readonly edge?: Edge | undefined;
   readonly requestId: string;
+  readonly caller?: Caller;
   /** Below `/v1`, with query. */
   readonly target: string;
 }
@@ -97,7 +99,7 @@ export class Exchange implements AttemptOwner {
     this.#trail?.won(attempt.upstream);
     const headers = answerHeaders(head.headers, this.#provenance(attempt.upstream.urlIndex));
     response.writeHead(head.status, headers);
-    this.#account.contentSent();
+    this.#account.contentSent(attempt.upstream.urlIndex, head.headers);
     const type = head.headers['content-type'];
     return new Relay(response, {
       events: typeof type === 'string' && type.toLowerCase().startsWith('text/event-stream'),
@@ -230,7 +232,7 @@ export class Exchange implements AttemptOwner {
     if (status < 400) {
       response.writeHead(status, headers);
       response.end(answer.body);
-      this.#account.contentSent();
+      this.#account.contentSent(urlIndex, answer.headers);
       return;
     }
     const isPlain = !answer.isPartial && answer.headers['content-encoding'] === undefined;
@@ -268,11 +270,12 @@ export class Exchange implements AttemptOwner {
       this.#health?.cancelled(this.#attempt.report());
     }
     this.#context.admission.leave(this.#requestBody.reservedBytes);
-    this.#account.settle(this.#context.metrics, {
+    this.#account.settle(this.#context, {
       route: routeLabel(this.#path),
       status: this.#answered ? `${Math.floor(response.statusCode / 100)}xx` : 'cancelled',
       wasFinished: response.writableFinished,
       health: this.#health,
+      ...{ start: this.#start, plan: this.#plan },
     });
   }
 

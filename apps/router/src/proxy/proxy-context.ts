@@ -1,5 +1,6 @@
 import type { Failover } from '@sanctum/contracts';
 import type { AvailabilityOf, RoutingTable } from '@sanctum/routing';
+import type { RequestRecord } from '../audit/request-audit.js';
 import type { HealthRegistry } from '../health/health-registry.js';
 import type { RouterLimits } from '../limits.js';
 import type { RouterLog } from '../log.js';
@@ -24,6 +25,8 @@ export interface ProxyContext {
   readonly stalls: StallWatch;
   readonly metrics: RouterMetrics;
   readonly log: RouterLog;
+  /** Takes one record per request, and costs it no time. */
+  readonly audit?: (record: RequestRecord) => void;
   /** Called outside of any request's path. */
   readonly onFailover: (event: Failover) => void;
 }

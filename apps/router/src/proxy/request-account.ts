@@ -1,13 +1,20 @@
 import type { RouteRule } from '@sanctum/routing';
+import { answeredBy, requestRecord, type AnsweredBy } from '../audit/request-audit.js';
 import type { RequestHealth } from '../health/request-health.js';
 import type { RouterMetrics } from '../metrics.js';
+import type { AnswerHeaders } from './answer-head.js';
+import type { ExchangeStart } from './exchange.js';
+import type { PlannedRequest } from './plan-request.js';
+import type { ProxyContext } from './proxy-context.js';
 
-/** What a request has to say to the metrics; said once, after its answer is on the wire. */
+/** What a request has to say to metrics and audit; said once, after its answer is on the wire. */
 export class RequestAccount {
   #readMs = 0;
   #firstContentMs = 0;
   #backend = '';
   #rule: RouteRule | undefined;
+  #answer: AnsweredBy | undefined;
+  readonly #beganMs = performance.now();
 
   /** When the request was read completely; 0 before. */
   get readMs(): number {
@@ -23,11 +30,26 @@ export class RequestAccount {
     this.#backend = backend;
   }
 
-  contentSent(): void {
+  contentSent(urlIndex: number, headers: AnswerHeaders): void {
     this.#firstContentMs = performance.now();
+    this.#answer = answeredBy(urlIndex, headers);
   }
 
-  settle(metrics: RouterMetrics, end: SettledRequest): void {
+  settle(context: Pick<ProxyContext, 'metrics' | 'audit'>, end: SettledRequest): void {
+    this.#measure(context.metrics, end);
+    const { start, plan, route, health, wasFinished } = end;
+    const { requestId, request, response, caller } = start;
+    context.audit?.(
+      requestRecord({
+        ...{ requestId, request, caller, plan, route, health, wasFinished },
+        status: end.status === 'cancelled' ? undefined : response.statusCode,
+        answer: this.#answer,
+        elapsedMs: performance.now() - this.#beganMs,
+      }),
+    );
+  }
+
+  #measure(metrics: RouterMetrics, end: SettledRequest): void {
     const { route, status, wasFinished, health } = end;
     metrics.requests.inc({ route, status });
     if (this.#rule === undefined) return;
@@ -65,4 +87,6 @@ interface SettledRequest {
   readonly wasFinished: boolean;
   /** Undefined when no backend was chosen. */
   readonly health: RequestHealth | undefined;
+  readonly start: ExchangeStart;
+  readonly plan: PlannedRequest | undefined;
 }
