@@ -39,6 +39,7 @@ export interface ChatChoice {
   readonly message: {
     readonly role: 'assistant';
     readonly content: string | null;
+    readonly reasoning_content?: string;
     readonly refusal?: null;
   };
   readonly logprobs: ChoiceLogprobs | null;

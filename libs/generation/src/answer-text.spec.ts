@@ -6,8 +6,8 @@ import { createTokenizer } from './tokenizer.js';
 
 const tokenizer = createTokenizer(JSON.stringify(byteTokenizerFile()));
 
-function play(text: string, stop: readonly string[]): AnswerPart[] {
-  const answer = new AnswerText({ tokenizer, stop, withReports: true });
+function play(text: string, stop: readonly string[], opensReasoning = false): AnswerPart[] {
+  const answer = new AnswerText({ tokenizer, stop, withReports: true, opensReasoning });
   const parts: AnswerPart[] = [];
   for (const token of tokenizer.encode(text)) {
     parts.push(answer.push({ token, logprob: -1, top: [{ token, logprob: -1 }] }));
@@ -46,6 +46,20 @@ describe('AnswerText', () => {
       'a',
       'b',
     ]);
+  });
+
+  it('parts thoughts from text, also where a stop sequence or the end cuts them', () => {
+    const both = (text: string): string[] => {
+      const parts = play(text, ['END'], true);
+      return [
+        parts.map((part) => part.reasoning).join(''),
+        parts.map((part) => part.text).join(''),
+      ];
+    };
+    expect(both('hm\n</think>\n\n4')).toEqual(['hm', '4']);
+    expect(both('hm\n</think>\n\n4ENDx')).toEqual(['hm', '4']);
+    expect(both('hm\n</thENDx')).toEqual(['hm\n</th', '']);
+    expect(both('hm\n</th')).toEqual(['hm\n</th', '']);
   });
 
   it('reports every token of an unstopped answer once, with text and bytes', () => {

@@ -8,6 +8,8 @@ export interface GenerationRequest {
   /** Whose turn in the fair queue this takes. */
   readonly client: string;
   readonly promptTokens: Int32Array;
+  /** The prompt ends inside the model's thoughts: they are told apart from its answer. */
+  readonly opensReasoning?: boolean;
   readonly options: GenerationOptions;
 }
 
@@ -16,6 +18,8 @@ export interface Delta {
   readonly id: string;
   /** Text that became certain in this step; may be empty. Never splits a character. */
   readonly text: string;
+  /** The same of what the model thinks before it answers; never together with earlier `text`. */
+  readonly reasoning?: string;
   /** Ids of the answer's tokens that this text completes; end-of-sequence is not among them. */
   readonly tokens: readonly number[];
   /** One per entry of `tokens`, when the request asked for them. */

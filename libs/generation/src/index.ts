@@ -24,6 +24,7 @@ export type {
   TokenReport,
   TokenText,
 } from './request.js';
+export { opensReasoning } from './reasoning-split.js';
 export { Scheduler, type SchedulerOptions } from './scheduler.js';
 export { StreamDecoder } from './stream-decoder.js';
 export { createTokenizer, type EncodeOptions, type Tokenizer } from './tokenizer.js';

@@ -44,6 +44,7 @@ export class Job {
       tokenizer,
       stop: options.stop,
       withReports: options.logprobs !== undefined,
+      opensReasoning: request.opensReasoning ?? false,
     });
     this.#seed = seed;
     this.#submittedMs = atMs;

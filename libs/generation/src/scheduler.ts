@@ -238,7 +238,8 @@ export class Scheduler {
     const part = job.answer.push(sampled);
     if (part.stopped) this.#end(job, part, 'stop');
     else if (job.drawn >= job.maxTokens) this.#finish(job, 'length', part);
-    else if (part.text !== '' || part.tokens.length > 0) this.#deltas.push(toDelta(job, part));
+    else if (part.text !== '' || part.reasoning !== '' || part.tokens.length > 0)
+      this.#deltas.push(toDelta(job, part));
   }
 
   /** Ends an answer with the text it still holds, where a stop sequence may yet be found. */
@@ -248,6 +249,7 @@ export class Scheduler {
       job,
       {
         text: part.text + rest.text,
+        reasoning: part.reasoning + rest.reasoning,
         tokens: [...part.tokens, ...rest.tokens],
         reports: [...part.reports, ...rest.reports],
       },
@@ -285,14 +287,19 @@ export class Scheduler {
 
 interface Part {
   readonly text: string;
+  readonly reasoning: string;
   readonly tokens: readonly number[];
   readonly reports: NonNullable<Delta['logprobs']>;
 }
 
-const EMPTY_PART: Part = { text: '', tokens: [], reports: [] };
+const EMPTY_PART: Part = { text: '', reasoning: '', tokens: [], reports: [] };
 
 function toDelta(job: Job, part: Part): Delta {
-  const { text, tokens, reports } = part;
+  const { text, reasoning, tokens, reports } = part;
   const withReports = job.request.options.logprobs !== undefined;
-  return { id: job.id, text, tokens, ...(withReports ? { logprobs: reports } : {}) };
+  return {
+    ...{ id: job.id, text, tokens },
+    ...(reasoning === '' ? {} : { reasoning }),
+    ...(withReports ? { logprobs: reports } : {}),
+  };
 }

@@ -140,8 +140,26 @@ describe('WholeWriter', () => {
 });
 
 describe('the two dialects', () => {
+  it('give thoughts in a field of their own, streamed and whole', async () => {
+    const answer = fetch(`http://127.0.0.1:${port}`);
+    const dialect = new ChatDialect(head);
+    const thought = { ...{ text: '', reasoning: 'hm' }, ...{ logprobs: undefined, finish: null } };
+    const chunk = dialect.chunk(thought, undefined);
+    expect(chunk.choices[0]?.delta).toEqual({ role: 'assistant', reasoning_content: 'hm' });
+    const said = dialect.chunk({ ...thought, text: '4', reasoning: '' }, undefined);
+    expect(said.choices[0]?.delta).toEqual({ content: '4' });
+    const options = { response: await response, dialect, headers: {} };
+    const writer = new WholeWriter(options);
+    writer.write({ id: 'x', text: '', reasoning: 'h', tokens: [1] });
+    writer.write({ id: 'x', text: '4', reasoning: 'm', tokens: [2] });
+    writer.end(finish);
+    expect(await (await answer).json()).toMatchObject({
+      choices: [{ message: { content: '4', reasoning_content: 'hm' } }],
+    });
+  });
+
   it('report no log-probabilities that were not asked for', () => {
-    const piece = { text: 'a', logprobs: undefined, finish: null };
+    const piece = { text: 'a', reasoning: '', logprobs: undefined, finish: null };
     expect(new ChatDialect(head).chunk(piece, undefined).choices[0]?.logprobs).toBeNull();
     const completion = new CompletionDialect(head).chunk(piece, undefined);
     expect(completion.choices[0]).toEqual({

@@ -32,15 +32,15 @@ export class StreamWriter implements AnswerWriter {
     this.#includeUsage = options.includeUsage;
   }
 
-  write({ text, logprobs }: Delta): boolean {
-    if (text === '' && (logprobs?.length ?? 0) === 0) return true;
-    const piece = { text, logprobs, finish: null };
+  write({ text, reasoning = '', logprobs }: Delta): boolean {
+    if (text === '' && reasoning === '' && (logprobs?.length ?? 0) === 0) return true;
+    const piece = { text, reasoning, logprobs, finish: null };
     return this.#send(sseEvent(this.#options.dialect.chunk(piece, this.#laterUsage)));
   }
 
   end(finish: Finish): void {
     const { dialect, response } = this.#options;
-    const last = { text: '', logprobs: undefined, finish: finish.reason };
+    const last = { text: '', reasoning: '', logprobs: undefined, finish: finish.reason };
     const usage = this.#includeUsage ? sseEvent(dialect.usageChunk(usageOf(finish))) : '';
     this.#send(sseEvent(dialect.chunk(last, this.#laterUsage)) + usage + SSE_DONE);
     response.end();
@@ -79,13 +79,15 @@ export class WholeWriter implements AnswerWriter {
   readonly #reports: TokenReport[] = [];
   #reported = false;
   #text = '';
+  #reasoning = '';
 
   constructor(options: AnswerWriterOptions) {
     this.#options = options;
   }
 
-  write({ text, logprobs }: Delta): boolean {
+  write({ text, reasoning = '', logprobs }: Delta): boolean {
     this.#text += text;
+    this.#reasoning += reasoning;
     if (logprobs !== undefined) {
       this.#reported = true;
       this.#reports.push(...logprobs);
@@ -96,7 +98,10 @@ export class WholeWriter implements AnswerWriter {
   end(finish: Finish): void {
     const { response, dialect, headers } = this.#options;
     const logprobs = this.#reported ? this.#reports : undefined;
-    const piece = { text: this.#text, logprobs, finish: finish.reason };
+    const piece = {
+      ...{ text: this.#text, reasoning: this.#reasoning },
+      ...{ logprobs, finish: finish.reason },
+    };
     const body = JSON.stringify(dialect.whole(piece, usageOf(finish)));
     response.writeHead(200, {
       ...headers,

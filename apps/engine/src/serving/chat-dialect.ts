@@ -21,10 +21,11 @@ export class ChatDialect implements Dialect {
   chunk(piece: Piece, usage: null | undefined): ChatCompletionChunk {
     const role = this.#opened ? {} : { role: 'assistant' as const };
     this.#opened = true;
-    const content = piece.text === '' && piece.finish !== null ? {} : { content: piece.text };
+    const isSilent = piece.text === '' && (piece.finish !== null || piece.reasoning !== '');
+    const content = isSilent ? {} : { content: piece.text };
     const choice: ChatChunkChoice = {
       index: 0,
-      delta: { ...role, ...content },
+      delta: { ...role, ...reasoningOf(piece), ...content },
       logprobs: logprobsOf(piece.logprobs),
       finish_reason: piece.finish,
     };
@@ -45,7 +46,10 @@ export class ChatDialect implements Dialect {
       choices: [
         {
           index: 0,
-          message: { role: 'assistant', content: piece.text, refusal: null },
+          message: {
+            ...{ role: 'assistant', content: piece.text, refusal: null },
+            ...reasoningOf(piece),
+          },
           logprobs: logprobsOf(piece.logprobs),
           finish_reason: piece.finish ?? 'stop',
         },
@@ -70,6 +74,10 @@ export class ChatDialect implements Dialect {
       ...(usage === undefined ? {} : { usage }),
     };
   }
+}
+
+function reasoningOf({ reasoning }: Piece): { reasoning_content?: string } {
+  return reasoning === '' ? {} : { reasoning_content: reasoning };
 }
 
 function logprobsOf(reports: readonly TokenReport[] | undefined): ChoiceLogprobs | null {

@@ -13,6 +13,8 @@ export interface AnswerHead {
 /** A piece of an answer: what one step brought, or all of it. */
 export interface Piece {
   readonly text: string;
+  /** Told apart from `text` by endpoints that can. */
+  readonly reasoning: string;
   /** Undefined when the request did not ask. */
   readonly logprobs: readonly TokenReport[] | undefined;
   readonly finish: FinishReason | null;

@@ -78,6 +78,15 @@ describe('Intake', () => {
     ]);
   });
 
+  it.each([true, false])('sees whether the prompt opens thoughts: %s', (enableThinking) => {
+    const intake = build();
+    const messages = [{ role: 'user' as const, content: 'Hi' }];
+    intake.push(message('a', { kind: 'chat', messages, enableThinking }));
+    const [prepared] = advanceAll(intake);
+    const request = prepared !== undefined && 'request' in prepared ? prepared.request : undefined;
+    expect(request?.opensReasoning ?? false).toBe(enableThinking);
+  });
+
   it('forgets what is cancelled', () => {
     const intake = build();
     intake.push(message('a', { kind: 'text', text: 'Hi' }));

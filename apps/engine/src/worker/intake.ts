@@ -1,4 +1,9 @@
-import type { GenerationRequest, ChatTemplate, Tokenizer } from '@sanctum/generation';
+import {
+  opensReasoning,
+  type GenerationRequest,
+  type ChatTemplate,
+  type Tokenizer,
+} from '@sanctum/generation';
 import type { SubmitMessage } from '../protocol.js';
 
 export interface IntakeOptions {
@@ -11,8 +16,10 @@ export interface IntakeOptions {
 /** A prompt on its way to tokens. */
 interface Preparing {
   readonly message: SubmitMessage;
-  slices: Generator<void, Int32Array> | undefined;
+  slices: Generator<void, Encoded> | undefined;
 }
+
+type Encoded = Pick<GenerationRequest, 'promptTokens' | 'opensReasoning'>;
 
 /** What became of a prompt: a request, or why there is none. */
 export type Prepared =
@@ -63,26 +70,28 @@ export class Intake {
         return undefined;
       }
       const { id, client, options } = message;
-      return { id, request: { id, client, options, promptTokens: slice.value } };
+      return { id, request: { id, client, options, ...slice.value } };
     } catch (error) {
       return { id: message.id, error };
     }
   }
 
-  *#encode({ prompt }: SubmitMessage): Generator<void, Int32Array> {
+  *#encode({ prompt }: SubmitMessage): Generator<void, Encoded> {
     const { tokenizer, template, contextTokensMax } = this.#options;
     // One token of the context is the answer's.
     const tokensMax = contextTokensMax - 1;
     switch (prompt.kind) {
       case 'tokens':
-        return Int32Array.from(prompt.tokens);
+        return { promptTokens: Int32Array.from(prompt.tokens) };
       case 'text':
-        return yield* tokenizer.encodeInSlices(prompt.text, { tokensMax });
+        return { promptTokens: yield* tokenizer.encodeInSlices(prompt.text, { tokensMax }) };
       case 'chat': {
         const { messages, enableThinking } = prompt;
         const pieces = template(messages, { enableThinking });
         yield;
-        return yield* tokenizer.encodeInSlices(pieces, { tokensMax, param: 'messages' });
+        const slices = tokenizer.encodeInSlices(pieces, { tokensMax, param: 'messages' });
+        const opens = opensReasoning(pieces.at(-1) ?? '');
+        return { promptTokens: yield* slices, ...(opens && { opensReasoning: true }) };
       }
     }
   }
