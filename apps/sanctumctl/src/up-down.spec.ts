@@ -50,6 +50,28 @@ function allPids({ services, supervisor }: StatusReport): readonly number[] {
 }
 
 describe('up --detach', () => {
+  it('renews and revokes while it runs, and NATS reads who may log in', async () => {
+    await started();
+    const config = () => readFileSync(join(checkout.home, 'config/nats.conf'), 'utf8');
+    expect(config()).toContain('svc/drift/g1');
+    expect(await checkout.run('certs', 'revoke', 'drift')).toMatchObject({
+      code: 0,
+      stdout: expect.stringContaining('NATS reads who may log in') as unknown,
+    });
+    expect(config()).not.toContain('svc/drift/');
+    expect((await checkout.run('certs', 'renew', '--all')).code).toBe(0);
+    expect(config()).toMatch(/svc\/engine\/g2[^]*svc\/engine\/g1/);
+    await waitUntil(
+      () =>
+        readFileSync(join(checkout.home, 'logs/nats.log'), 'utf8').match(
+          /Reloaded server configuration/g,
+        )?.length === 2,
+      { what: 'NATS has read both changes' },
+    );
+    const { services } = await readStatus();
+    expect(services.map(({ name, restarts }) => [name, restarts])).toContainEqual(['nats', 0]);
+  });
+
   it('starts everything in order, asks the canary, and down leaves nothing', async () => {
     const up = await checkout.run('up', '--detach', '--ports', 'auto', '--yes');
     expect(up).toMatchObject({ code: 0, stderr: '' });

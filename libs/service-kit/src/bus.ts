@@ -19,10 +19,12 @@ import {
   type Heartbeat,
 } from '@sanctum/contracts';
 import { messageOf, SanctumError } from '@sanctum/errors';
+import { watchFiles, type FileWatch } from '@sanctum/identity';
 import { BusSession, type SessionOptions } from './bus-session.js';
 import type { Metrics } from './metrics.js';
 import type { StateHolder } from './service-state.js';
 import { Spool } from './spool.js';
+import { retryPauseMs, withinMs } from './bus-timing.js';
 
 export interface BusOptions extends SessionOptions {
   readonly spoolFile: string;
@@ -32,11 +34,10 @@ export interface BusOptions extends SessionOptions {
   readonly heartbeatMs?: number;
   /** The longest pause between two attempts to connect; the first is a fraction of it. */
   readonly retryMaxMs?: number;
+  readonly certificatePollMs?: number;
 }
 
 const HEARTBEAT_MS = 5000;
-const RETRY_MIN_MS = 200;
-const RETRY_MAX_MS = 10_000;
 const CLOSE_TIMEOUT_MS = 2000;
 
 /**
@@ -49,6 +50,7 @@ export class Bus {
   readonly #startedAt = new Date().toISOString();
   readonly #stop = new AbortController();
   readonly #running: Promise<void>;
+  readonly #files: FileWatch;
   #session: BusSession | undefined;
   #sequence = 0;
   #sending: Promise<void> | undefined;
@@ -60,6 +62,13 @@ export class Bus {
     this.#registerMetrics();
     options.state.onChange(() => this.#beat());
     this.#running = this.#run();
+    const { tls, logger, certificatePollMs: pollMs } = options;
+    this.#files = watchFiles({
+      paths: [tls.ca, tls.cert, tls.key],
+      onChange: () => this.#renew(),
+      onProblem: (error) => logger.warn({ reason: messageOf(error) }, 'bus_certificate_kept'),
+      ...(pollMs === undefined ? {} : { pollMs }),
+    });
   }
 
   /** Reads the spool, then connects in the background for as long as the service lives. */
@@ -142,6 +151,7 @@ export class Bus {
   /** Ends the connection; what is not delivered by then stays on disk for the next start. */
   async close(): Promise<void> {
     this.#stop.abort();
+    this.#files.close();
     await this.#session?.connection.close();
     // A handshake under way cannot be called off: it ends by itself and finds the bus stopped.
     await withinMs(this.#running, CLOSE_TIMEOUT_MS);
@@ -162,7 +172,11 @@ export class Bus {
         this.#session = await BusSession.open(this.#options);
         this.#options.logger.info({ url: this.#options.url }, 'bus_connected');
         attempt = 0;
-        await this.#serve(this.#session);
+        // A new certificate may have put another session in the place of the one that ended.
+        for (let served: BusSession | undefined; served !== this.#session;) {
+          served = this.#session;
+          await this.#serve(served);
+        }
       } catch (error) {
         // Once is enough to say that the server is away; the metric shows for how long.
         const level = attempt === 0 ? 'warn' : 'debug';
@@ -172,6 +186,24 @@ export class Bus {
       attempt += 1;
       await this.#pause(attempt);
     }
+  }
+
+  /**
+   * Connects with the certificate that lies on disk now, and only then lets the old connection go:
+   * what is under way on it ends there, and an event whose answer is lost is sent again by its id.
+   */
+  async #renew(): Promise<void> {
+    const old = this.#session;
+    // Without a connection there is nothing to replace: the next one reads the files.
+    if (old === undefined) return;
+    const next = await BusSession.open(this.#options);
+    if (this.#session !== old || this.#stop.signal.aborted) {
+      await next.connection.close();
+      return;
+    }
+    this.#session = next;
+    this.#options.logger.info({ url: this.#options.url }, 'bus_certificate_taken_over');
+    await old.connection.drain().catch(() => undefined);
   }
 
   async #serve(session: BusSession): Promise<void> {
@@ -191,13 +223,12 @@ export class Bus {
     this.#options.logger.info({ reason: messageOf(reason ?? 'closed') }, 'bus_disconnected');
   }
 
-  /** Exponential with full jitter, so that services do not return in step. */
   async #pause(attempt: number): Promise<void> {
-    const max = this.#options.retryMaxMs ?? RETRY_MAX_MS;
-    const ceiling = Math.min(max, RETRY_MIN_MS * 2 ** Math.min(attempt, 10));
-    const pauseMs = Math.ceil(ceiling * (0.25 + 0.75 * Math.random()));
     const { signal } = this.#stop;
-    await delay(pauseMs, undefined, { signal, ref: false }).catch(() => undefined);
+    await delay(retryPauseMs(attempt, this.#options.retryMaxMs), undefined, {
+      signal,
+      ref: false,
+    }).catch(() => undefined);
   }
 
   #beat(): void {
@@ -267,11 +298,4 @@ function parseJson(text: string): unknown {
   } catch {
     return undefined;
   }
-}
-
-async function withinMs(work: Promise<void>, timeoutMs: number): Promise<void> {
-  const done = new AbortController();
-  const timeout = delay(timeoutMs, undefined, { signal: done.signal }).catch(() => undefined);
-  await Promise.race([work, timeout]);
-  done.abort();
 }

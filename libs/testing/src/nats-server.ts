@@ -51,11 +51,13 @@ export class NatsServer {
   #program: RunningProgram | undefined;
   #port = -1;
   #monitorUrl = '';
+  #users: readonly NatsUser[] | undefined;
 
   private constructor(options: NatsServerOptions, binary: string, version: string) {
     this.#options = options;
     this.#binary = binary;
     this.#version = version;
+    this.#users = options.users;
   }
 
   static async start(options: NatsServerOptions): Promise<NatsServer> {
@@ -106,6 +108,20 @@ export class NatsServer {
     this.#monitorUrl = ports.monitoring?.[0] ?? '';
   }
 
+  /** Writes the configuration for these users and has the running server read it. */
+  async admit(users: readonly NatsUser[]): Promise<void> {
+    const { paths } = this.#options.home;
+    this.#users = users;
+    await writeFile(paths.natsConfig, this.#render(path.join(paths.state, 'nats-ports')));
+    const program = this.#program;
+    if (program === undefined) throw new Error('nats-server does not run');
+    const reloads = (): number =>
+      program.lines.filter((line) => line.includes('Reloaded server configuration')).length;
+    const before = reloads();
+    process.kill(program.pid, 'SIGHUP');
+    await waitUntil(() => reloads() > before, { what: 'nats-server reads its configuration' });
+  }
+
   async stop(): Promise<void> {
     await this.#program?.stop();
   }
@@ -127,7 +143,8 @@ export class NatsServer {
   }
 
   #render(portsFileDir: string): string {
-    const { home, users } = this.#options;
+    const { home } = this.#options;
+    const users = this.#users;
     const { paths, instance } = home;
     const everybody = IDENTITIES.map((identity) => ({
       identity,

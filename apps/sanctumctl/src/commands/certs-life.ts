@@ -137,7 +137,9 @@ function renew(site: Site, instance: Instance, request: RenewRequest): Promise<R
     subjects: request.subjects.length === 0 ? ['server', ...IDENTITIES] : request.subjects,
     select: request.due ? 'due' : 'all',
     days: instance.certificates.leaf_days,
-    announce: async () => void (await announceIdentities(site, instance)),
+    announce: async () => {
+      await announceIdentities(site, instance);
+    },
   });
 }
 

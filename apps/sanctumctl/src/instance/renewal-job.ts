@@ -21,11 +21,7 @@ export function startRenewalJob(options: RenewalJobOptions): { stop(): Promise<v
   const { intervalMs = RENEWAL_INTERVAL_MS, renew, say } = options;
   const stop = new AbortController();
   const running = (async () => {
-    while (!stop.signal.aborted) {
-      await delay(intervalMs, undefined, { signal: stop.signal, ref: false }).catch(
-        () => undefined,
-      );
-      if (stop.signal.aborted) return;
+    while (await elapsed(intervalMs, stop.signal)) {
       try {
         await renew();
       } catch (error) {
@@ -48,4 +44,12 @@ export async function renewInProcess(site: Site): Promise<void> {
     env: { ...site.environment.inherited, SANCTUM_CHECKOUT: site.root },
     timeout: RUN_TIMEOUT_MS,
   });
+}
+
+/** Whether the time went by before it was cut short. */
+async function elapsed(timeMs: number, signal: AbortSignal): Promise<boolean> {
+  return delay(timeMs, undefined, { signal, ref: false }).then(
+    () => true,
+    () => false,
+  );
 }
