@@ -80,7 +80,7 @@ function addTrustCommands(model: Command, { terminal, site }: Context): void {
     .description('which versions were served here, and which keys may sign')
     .option('--json', 'for programs', false)
     .option('--reset', 'forget what was served: the next manifest counts as the first', false)
-    .action((options: HomeOption & { json: boolean; reset: boolean }) =>
+    .action(async (options: HomeOption & { json: boolean; reset: boolean }) =>
       modelTrust(site(options), terminal, options),
     );
   withHome(model.command('rollback'))
@@ -91,7 +91,7 @@ function addTrustCommands(model: Command, { terminal, site }: Context): void {
     .option('--days <count>', 'how long', wholeNumber, 7)
     .option('--pubkey <file>', 'trusted key or folder; repeat for more', collect, undefined)
     .action(
-      (
+      async (
         manifest: string,
         options: HomeOption & {
           key: string;
@@ -101,14 +101,15 @@ function addTrustCommands(model: Command, { terminal, site }: Context): void {
         },
       ) => {
         const { key, reason, days, pubkey: publicKeys } = options;
-        modelRollback(site(options), terminal, { manifest, key, reason, days, publicKeys });
+        await modelRollback(site(options), terminal, { manifest, key, reason, days, publicKeys });
       },
     );
-  model
-    .command('revoke')
+  withHome(model.command('revoke'))
     .description('archive a public key: what it signed is refused from now on')
     .argument('<file>')
-    .action((file: string) => modelRevoke(terminal, file));
+    .action(async (file: string, options: HomeOption) =>
+      modelRevoke(site(options), terminal, file),
+    );
 }
 
 function addBundleCommands(model: Command, { terminal, site }: Context): void {

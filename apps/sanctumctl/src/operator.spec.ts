@@ -13,10 +13,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { AuditLog } from '@sanctum/audit';
 import { createHome } from '@sanctum/catalog';
 import { keyIdOf, TrustState } from '@sanctum/manifest';
 import { readEnvironment } from './env.js';
 import { EXIT } from './exit-codes.js';
+import { auditOperator } from './commands/audit.js';
 import { examine } from './commands/doctor.js';
 import { checkNode } from './doctor/machine.js';
 import { locateSite, type Site } from './instance/site.js';
@@ -195,6 +197,34 @@ describe('model trust', () => {
     await expect(run('model', 'import', `${model}.oms.json`, model, ...keys)).rejects.toThrow(
       /config\.json does not have the hash that .*oms\.json lists/,
     );
+  });
+});
+
+describe('audit', () => {
+  it('shows, finds and verifies, and names the line that was changed', async () => {
+    const router = await AuditLog.open({ dir: join(folder, 'audit', 'router') });
+    await router.decide('started', { version: '1' });
+    await router.decide('request', { identity: 'canary', model: 'coder' });
+    await router.close();
+    await auditOperator(site(), 'model_trust_reset', {});
+    await auditOperator(site(), 'rollback_permitted', { model: 'small' });
+    expect(await run('audit', 'tail', '-n', '2')).toMatch(
+      /^\S+Z {2}sanctumctl {2}model_trust_reset\n\S+Z {2}sanctumctl {2}rollback_permitted {2}model=small\n$/,
+    );
+    expect(await run('audit', 'grep', 'canary')).toMatch(
+      /router {2}request {2}identity=canary model=coder/,
+    );
+    expect(codes).toEqual([]);
+    await run('audit', 'grep', 'nobody', '--service', 'router');
+    expect(codes).toEqual([EXIT.failed]);
+    codes = [];
+    expect(await run('audit', 'verify')).toMatch(/✓ router {2}2 lines, not anchored/);
+    expect(codes).toEqual([]);
+    const file = join(folder, 'audit', 'router', '000000000001.jsonl');
+    writeFileSync(file, readFileSync(file, 'utf8').replace('"version":"1"', '"version":"2"'));
+    expect(await run('audit', 'verify')).toMatch(/✗ router {2}\S+0001\.jsonl:2 {2}does not follow/);
+    expect(codes).toEqual([EXIT.failed]);
+    await expect(run('audit', 'tail', 'nobody')).rejects.toThrow(/there are: router, sanctumctl/);
   });
 });
 

@@ -1,4 +1,5 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
+import { addAuditCommands } from './audit-commands.js';
 import { chat } from './commands/chat.js';
 import { doctor } from './commands/doctor.js';
 import { down } from './commands/down.js';
@@ -33,8 +34,16 @@ export function createProgram(context: Context): Command {
   addConversationCommands(program, context);
   addCertificateCommands(program, context);
   addModelCommands(program, context);
+  addAuditCommands(program, context);
   addInternalCommands(program, context);
   return program;
+}
+
+interface UpFlags {
+  readonly detach: boolean;
+  readonly ports: PortMode;
+  readonly yes: boolean;
+  readonly withFallback: boolean;
 }
 
 /** A command with the option every one of them has. */
@@ -48,9 +57,10 @@ function addLifecycleCommands(program: Command, { terminal, site, fail }: Contex
     .option('--detach', 'return when everything is ready', false)
     .addOption(portsOption())
     .option('-y, --yes', 'install what is missing without asking', false)
-    .action(async (options: HomeOption & { detach: boolean; ports: PortMode; yes: boolean }) => {
-      const { detach, ports, yes } = options;
-      await up({ site: site(options), terminal, detach, ports, yes });
+    .option('--with-fallback', 'also run mlx_lm.server, the last URL of the router', false)
+    .action(async (options: HomeOption & UpFlags) => {
+      const { detach, ports, yes, withFallback } = options;
+      await up({ site: site(options), terminal, detach, ports, yes, withFallback });
     });
   withHome(program.command('down'))
     .description('stop everything, also what a killed supervisor left')
@@ -121,8 +131,10 @@ function addConversationCommands(program: Command, { terminal, site }: Context):
 function addInternalCommands(program: Command, { terminal, site }: Context): void {
   withHome(program.command('supervise', { hidden: true }))
     .option('--only <service>', 'leave out the others', collect, undefined)
-    .action(async (options: HomeOption & { only?: readonly string[] }) => {
-      const supervision = await supervise({ site: site(options), only: options.only });
+    .option('--with-fallback', 'run the Python fallback as well', false)
+    .action(async (options: HomeOption & { only?: string[]; withFallback: boolean }) => {
+      const { only, withFallback } = options;
+      const supervision = await supervise({ site: site(options), only, withFallback });
       for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
         process.on(signal, () => void supervision.stop());
       }

@@ -21,6 +21,7 @@ import {
 } from '@sanctum/manifest';
 import type { Site } from '../instance/site.js';
 import type { Terminal } from '../terminal/terminal.js';
+import { auditOperator } from './audit.js';
 import { trustOf } from './model.js';
 
 export interface RollbackRequest {
@@ -32,7 +33,11 @@ export interface RollbackRequest {
 }
 
 /** Signs the exception under which an older version may be served for some days. */
-export function modelRollback(site: Site, terminal: Terminal, request: RollbackRequest): void {
+export async function modelRollback(
+  site: Site,
+  terminal: Terminal,
+  request: RollbackRequest,
+): Promise<void> {
   const manifest = resolve(request.manifest);
   const folder = manifest.replace(/\.manifest\.sha256$/, '');
   const trust = trustOf(site, folder, { manifest, publicKeys: request.publicKeys });
@@ -41,18 +46,20 @@ export function modelRollback(site: Site, terminal: Terminal, request: RollbackR
   assertTrusted(ring, keyIdOf(publicKeyOf(privateKey)), request.key);
   const { model = basename(folder), version = 0 } = parsed.header;
   const subject = { model, version, digest, reason: request.reason };
+  await auditOperator(site, 'rollback_permitted', { ...subject, days: request.days });
   const file = writeException({ manifest, subject, days: request.days, privateKey });
   terminal.say(`${model} version ${version} may be served for ${request.days} days: ${file}`);
   terminal.say('Restart the engine to serve it. Remove the file to end the exception.');
 }
 
 /** What was served here and which keys may sign; `reset` forgets what was served. */
-export function modelTrust(
+export async function modelTrust(
   site: Site,
   terminal: Terminal,
   options: { readonly json: boolean; readonly reset: boolean },
-): void {
+): Promise<void> {
   if (options.reset) {
+    await auditOperator(site, 'model_trust_reset', {});
     TrustState.startAnew(site.paths).save();
     terminal.say('Forgotten: the next manifest the engine serves counts as the first one.');
     return;
@@ -85,7 +92,7 @@ export function modelTrust(
 }
 
 /** Archives a public key: what it signed is refused from now on. */
-export function modelRevoke(terminal: Terminal, file: string): void {
+export async function modelRevoke(site: Site, terminal: Terminal, file: string): Promise<void> {
   const from = resolve(file);
   const { trusted } = readKeyRing([from]);
   const [key] = trusted;
@@ -93,6 +100,7 @@ export function modelRevoke(terminal: Terminal, file: string): void {
     throw new SanctumError('manifest_refused', `${from} is revoked already.`, { param: from });
   }
   const to = join(dirname(from), revokedName(from, new Date()));
+  await auditOperator(site, 'model_signer_revoked', { key_id: keyIdOf(key.bytes), file: to });
   renameSync(from, to);
   terminal.say(`revoked  ${keyIdOf(key.bytes)}  ${to}`);
   terminal.say('Sign the manifests it had signed with a key that is trusted.');
