@@ -25,7 +25,7 @@ class Planner {
   Plan run() {
     for (at_ = 0; at_ < program_.ops.size(); ++at_)
       std::visit([&](auto& op) { visit(op); }, program_.ops[at_]);
-    mark_meetings();
+    join_linears();
     place();
     for (Op& op : program_.ops) std::visit([&](auto& o) { settle(o); }, op);
     for (size_t i = 0; i < quant_intervals_.size(); ++i)
@@ -47,6 +47,7 @@ class Planner {
   }
   uint32_t add(uint64_t floats) {
     intervals_.push_back({at_, at_, aligned(floats)});
+    producers_.push_back(at_);
     return static_cast<uint32_t>(intervals_.size() - 1);
   }
   uint64_t state(uint64_t floats) {
@@ -71,6 +72,7 @@ class Planner {
     read(op.delta);
     for (Quant& quant : plan_.quants)  // the residual changes in place: its int8 form is stale
       if (quant.value == op.residual.value) quant.value = kNone;
+    producers_[op.residual.value] = kNone;
     write(op.dst);
   }
   void visit(LinearOp& op) {
@@ -130,26 +132,52 @@ class Planner {
       return;
     }
     op.quant = static_cast<uint32_t>(plan_.quants.size());
-    op.quantizes = true;
     plan_.quants.push_back({op.src.value, rows.group_size, layout, rows.in, 0});
     quant_intervals_.push_back(add(plan_.quants.back().floats()));
+    const uint32_t producer = producers_[op.src.value];
+    op.quantizes = producer == kNone ||
+                   !std::visit([&](auto& o) { return makes(o, op.quant); }, program_.ops[producer]);
+    if (!op.quantizes) intervals_.back().first = producer;
   }
 
-  // Linears over one input need not wait for each other: all they read stays live until the last
-  // of them. A result nobody reads has no place of its own, so it keeps the barrier.
-  void mark_meetings() {
+  // Whether the operation that computes a value makes its int8 form on the way. There is room for
+  // one: a value that linears want in several forms gets the others from them.
+  bool makes(auto& op, uint32_t quant) {
+    if constexpr (
+        requires { op.quantizes; } || !requires { op.quant; }) {
+      return false;
+    } else {
+      if (op.quant != kNone) return false;
+      op.quant = quant;
+      return true;
+    }
+  }
+
+  // Neighbouring linears over one int8 input run as one loop: all they read stays live until the
+  // last of them. A result nobody reads has no place of its own, so it ends the chain.
+  void join_linears() {
+    uint32_t joined = 1;
     for (size_t i = 0; i + 1 < program_.ops.size(); ++i) {
       auto* op = std::get_if<LinearOp>(&program_.ops[i]);
-      const auto* next = std::get_if<LinearOp>(&program_.ops[i + 1]);
-      if (op == nullptr || next == nullptr) continue;
-      const bool shared = next->src.value == op->src.value && next->quant == op->quant;
-      op->meets_after = !shared || intervals_[op->dst.value].last == i;
+      auto* next = std::get_if<LinearOp>(&program_.ops[i + 1]);
+      const bool join = op != nullptr && next != nullptr && op->quant != kNone &&
+                        next->quant == op->quant && intervals_[op->dst.value].last != i &&
+                        joined < kMaxLinears;
+      joined = join ? joined + 1 : 1;
+      if (!join) continue;
+      op->next = next;
+      next->follows = true;
     }
   }
 
   void place() {
+    std::vector<Interval*> order;
+    for (Interval& interval : intervals_) order.push_back(&interval);
+    std::stable_sort(order.begin(), order.end(),
+                     [](const Interval* a, const Interval* b) { return a->first < b->first; });
     std::vector<const Interval*> live;
-    for (Interval& interval : intervals_) {
+    for (Interval* next : order) {
+      Interval& interval = *next;
       std::erase_if(live, [&](const Interval* other) { return other->last < interval.first; });
       std::sort(live.begin(), live.end(),
                 [](const Interval* a, const Interval* b) { return a->offset < b->offset; });
@@ -186,6 +214,7 @@ class Planner {
   Program& program_;
   std::vector<uint32_t> current_;  // value in each register
   std::vector<Interval> intervals_;
+  std::vector<uint32_t> producers_;  // operation that writes each interval; kNone: several
   std::vector<uint32_t> quant_intervals_;
   Plan plan_;
   uint32_t at_ = 0;

@@ -18,6 +18,8 @@ struct Ref {
 };
 
 constexpr uint32_t kNone = UINT32_MAX;
+constexpr uint32_t kMaxLinears = 16;   // run as one loop
+constexpr uint32_t kQuantChunk = 128;  // int8 activations can be made in parts of this many
 
 struct EmbedOp {
   std::shared_ptr<Weight> table;
@@ -27,23 +29,27 @@ struct NormOp {
   std::vector<float> weight;
   float eps;
   Ref src, dst;
+  uint32_t quant = kNone;  // made along with dst, here and below
 };
 struct AddNormOp {
   std::vector<float> weight;
   float eps;
   Ref residual, delta, dst;
+  uint32_t quant = kNone;
 };
 struct LinearOp {
   std::shared_ptr<Weight> weight;
   std::vector<float> bias;
   Ref src, dst;
-  uint32_t quant = kNone;   // index into Plan::quants: input in int8
-  bool quantizes = false;   // first to use that input
-  bool meets_after = true;  // false when the next op is a linear over the same, ready input
+  uint32_t quant = kNone;    // index into Plan::quants: input in int8
+  bool quantizes = false;    // makes that input itself
+  LinearOp* next = nullptr;  // runs along with this one: it has the same input
+  bool follows = false;      // is the next of another
 };
 struct SiluMulOp {
   Ref gate, up, dst;
   uint32_t dim;
+  uint32_t quant = kNone;
 };
 struct ConvOp {
   std::vector<float> weight;  // [taps, dim]
@@ -63,6 +69,7 @@ struct GatedNormOp {
   float eps;
   uint32_t groups;  // per token
   Ref src, gate, dst;
+  uint32_t quant = kNone;
 };
 struct AttentionOp {
   sk_attention desc;

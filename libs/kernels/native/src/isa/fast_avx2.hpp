@@ -9,6 +9,7 @@ namespace sk::SK_ISA {
 
 typedef __m256 Terms;
 constexpr uint32_t kTerms = 8;
+constexpr uint32_t kAhead = 2048;  // bytes of a stream fetched ahead
 
 SK_INLINE __m256i low_nibbles(__m256i v) { return _mm256_and_si256(v, _mm256_set1_epi8(15)); }
 SK_INLINE __m256i high_nibbles(__m256i v) { return low_nibbles(_mm256_srli_epi16(v, 4)); }
@@ -37,17 +38,49 @@ SK_INLINE __m256i dot_words(__m256i w, const int8_t* q, uint32_t at) {
   return _mm256_madd_epi16(_mm256_add_epi16(low, high), _mm256_set1_epi16(1));
 }
 
+SK_INLINE void transpose8(__m256i* r) {
+  __m256i t[8];
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i) {
+    t[2 * i] = _mm256_unpacklo_epi32(r[2 * i], r[2 * i + 1]);
+    t[2 * i + 1] = _mm256_unpackhi_epi32(r[2 * i], r[2 * i + 1]);
+  }
+  __m256i u[8];
+#pragma GCC unroll 2
+  for (int i = 0; i < 2; ++i) {
+    u[4 * i] = _mm256_unpacklo_epi64(t[4 * i], t[4 * i + 2]);
+    u[4 * i + 1] = _mm256_unpackhi_epi64(t[4 * i], t[4 * i + 2]);
+    u[4 * i + 2] = _mm256_unpacklo_epi64(t[4 * i + 1], t[4 * i + 3]);
+    u[4 * i + 3] = _mm256_unpackhi_epi64(t[4 * i + 1], t[4 * i + 3]);
+  }
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i) {
+    r[i] = _mm256_permute2x128_si256(u[i], u[4 + i], 0x20);
+    r[4 + i] = _mm256_permute2x128_si256(u[i], u[4 + i], 0x31);
+  }
+}
+
+// Four vectors to one: 128-bit lane L holds the sums of lane L of a, b, c and d. Sums of nibble
+// products are below 2^14, so two of them still fit 16 bits.
+template <bool Nibbles>
 SK_INLINE __m256i add_quads(const __m256i* a) {
+  if constexpr (Nibbles) {
+    const __m256i ones = _mm256_set1_epi16(1);
+    const __m256i low = _mm256_madd_epi16(_mm256_packs_epi32(a[0], a[1]), ones);
+    const __m256i high = _mm256_madd_epi16(_mm256_packs_epi32(a[2], a[3]), ones);
+    return _mm256_madd_epi16(_mm256_packs_epi32(low, high), ones);
+  }
   return _mm256_hadd_epi32(_mm256_hadd_epi32(a[0], a[1]), _mm256_hadd_epi32(a[2], a[3]));
 }
 
 // Eight group sums in order from vectors that hold PerVector groups each.
-template <int PerVector>
+template <bool Nibbles, int PerVector>
 SK_INLINE __m256i group_sums(const __m256i* a) {
   if constexpr (PerVector == 2) {
-    return _mm256_permutevar8x32_epi32(add_quads(a), _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
+    return _mm256_permutevar8x32_epi32(add_quads<Nibbles>(a),
+                                       _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
   } else {
-    const __m256i low = add_quads(a), high = add_quads(a + 4);
+    const __m256i low = add_quads<Nibbles>(a), high = add_quads<Nibbles>(a + 4);
     return _mm256_add_epi32(_mm256_permute2x128_si256(low, high, 0x20),
                             _mm256_permute2x128_si256(low, high, 0x31));
   }
@@ -74,7 +107,7 @@ SK_INLINE __m256 load_floats(const float* p, uint32_t count) {
 
 // Terms of up to eight groups of one row, `packed` and `q` at the first of them, which starts a
 // chunk of 128 elements.
-template <bool Nibbles, int GroupSize>
+template <bool Nibbles, int GroupSize, bool Full>
 SK_INLINE __m256 row_terms(const MatrixRows& w, const uint8_t* packed, const int8_t* q,
                            uint64_t first, uint32_t count, __m256 d, __m256 s) {
   constexpr int vector_elements = Nibbles ? 64 : 32;
@@ -89,32 +122,32 @@ SK_INLINE __m256 row_terms(const MatrixRows& w, const uint8_t* packed, const int
 #pragma GCC unroll 4
     for (int l = 0; l < loads; ++l) {
       const uint32_t at = (uint32_t)(v * loads + l) * 32;
-      if (at >= bytes) continue;
-      _mm_prefetch((const char*)packed + at + 1024, _MM_HINT_T0);
-      const __m256i value = load_bytes(packed + at, bytes - at);
+      if (!Full && at >= bytes) continue;
+      if (at % 64 == 0) _mm_prefetch((const char*)packed + at + kAhead, _MM_HINT_T0);
+      const __m256i value = load_bytes(packed + at, Full ? 32 : bytes - at);
       sums[v] = _mm256_add_epi32(
           sums[v], Nibbles ? dot_words(value, q, at) : dot_bytes(value, load_q(q + at)));
     }
   }
-  const __m256 dots = _mm256_cvtepi32_ps(group_sums<per_vector>(sums));
+  _mm_prefetch((const char*)w.scales + first * 2 + kAhead / 16, _MM_HINT_T0);
+  _mm_prefetch((const char*)w.biases + first * 2 + kAhead / 16, _MM_HINT_T0);
+  const __m256 dots = _mm256_cvtepi32_ps(group_sums<Nibbles, per_vector>(sums));
   const __m256 scaled =
       _mm256_mul_ps(_mm256_mul_ps(load_scales(w.scales, first, count, w.type), d), dots);
   return _mm256_add_ps(scaled, _mm256_mul_ps(load_scales(w.biases, first, count, w.type), s));
 }
 
 // acc[r] += terms[r][0], then [1], ...: the order of the specification.
-SK_INLINE __m128 add_terms(__m128 acc, const __m256* t, uint32_t count) {
-  const __m256d a = _mm256_castps_pd(_mm256_unpacklo_ps(t[0], t[1]));
-  const __m256d b = _mm256_castps_pd(_mm256_unpackhi_ps(t[0], t[1]));
-  const __m256d c = _mm256_castps_pd(_mm256_unpacklo_ps(t[2], t[3]));
-  const __m256d e = _mm256_castps_pd(_mm256_unpackhi_ps(t[2], t[3]));
-  const __m256 v[4] = {
-      _mm256_castpd_ps(_mm256_unpacklo_pd(a, c)), _mm256_castpd_ps(_mm256_unpackhi_pd(a, c)),
-      _mm256_castpd_ps(_mm256_unpacklo_pd(b, e)), _mm256_castpd_ps(_mm256_unpackhi_pd(b, e))};
-  for (uint32_t g = 0; g < count && g < 4; ++g) acc = _mm_add_ps(acc, _mm256_castps256_ps128(v[g]));
-  for (uint32_t g = 4; g < count; ++g) acc = _mm_add_ps(acc, _mm256_extractf128_ps(v[g - 4], 1));
+SK_INLINE __m256 add_terms(__m256 acc, const float (*terms)[kTerms], uint32_t count) {
+  __m256i columns[8];
+#pragma GCC unroll 8
+  for (int r = 0; r < 8; ++r) columns[r] = _mm256_load_si256((const __m256i*)terms[r]);
+  transpose8(columns);
+  for (uint32_t g = 0; g < count; ++g) acc = _mm256_add_ps(acc, _mm256_castsi256_ps(columns[g]));
   return acc;
 }
+
+SK_INLINE void store_floats(float* p, __m256 v) { _mm256_store_ps(p, v); }
 
 }  // namespace sk::SK_ISA
 

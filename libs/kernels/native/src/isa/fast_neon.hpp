@@ -7,6 +7,8 @@
 
 namespace sk::SK_ISA {
 
+constexpr uint32_t kQuadsPerTask = 32;
+
 SK_INLINE int8x16_t low_nibbles(uint8x16_t v) {
   return vreinterpretq_s8_u8(vandq_u8(v, vdupq_n_u8(15)));
 }
@@ -158,6 +160,24 @@ static void stream_rows(const FastLinear& job, const uint32_t* rows, uint32_t co
   }
   if (w.bits == 4) return stream_grouped<true>(job, packed, filled, count);
   stream_grouped<false>(job, packed, filled, count);
+}
+
+static uint32_t stream_tasks(uint32_t out) {
+  const uint32_t quads = out / 4;
+  return quads == 0 ? 1 : (quads + kQuadsPerTask - 1) / kQuadsPerTask;
+}
+
+// Four rows a quarter of the matrix apart: four streams the memory system can run ahead on.
+static void stream_task(const FastLinear& job, uint32_t task, uint8_t* scratch) {
+  const uint32_t out = job.weight.out, quarter = out / 4;
+  const uint32_t begin = task * kQuadsPerTask;
+  const uint32_t end = begin + kQuadsPerTask < quarter ? begin + kQuadsPerTask : quarter;
+  for (uint32_t i = begin; i < end; ++i) {
+    const uint32_t rows[4] = {i, i + quarter, i + 2 * quarter, i + 3 * quarter};
+    stream_rows(job, rows, 4, scratch);
+  }
+  if (end < quarter) return;
+  for (uint32_t row = 4 * quarter; row < out; ++row) stream_rows(job, &row, 1, scratch);
 }
 
 }  // namespace sk::SK_ISA

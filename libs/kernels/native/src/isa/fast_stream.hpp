@@ -1,75 +1,106 @@
 // Decode of `fast`: rows streamed from memory, one token at a time. The including file gives Terms,
-// a vector of kTerms floats, and load_floats, row_terms and add_terms over it.
+// a vector of kTerms floats, and load_floats, store_floats, row_terms and add_terms over it.
 #pragma once
 #include "isa/fast_ops.hpp"
 
 namespace sk::SK_ISA {
 
-template <bool Nibbles, int GroupSize, int Rows>
-static void stream_token(const FastLinear& job, const uint8_t* const* packed, const uint32_t* rows,
-                         uint32_t token) {
+constexpr uint32_t kBlocksPerTask = 8;
+constexpr uint32_t kStretch = 4;  // vectors of terms of a row computed in one go
+
+// Up to kTerms rows, of which row i lies at packed[i] and is row rows[i] of the matrix.
+struct StreamBlock {
+  const uint8_t* packed[kTerms];
+  uint32_t rows[kTerms];
+  uint32_t count;
+};
+
+template <bool Nibbles, int GroupSize>
+static void stream_token(const FastLinear& job, const StreamBlock& block, uint32_t token) {
   const MatrixRows& w = job.weight;
   const int8_t* q = job.input.q + (uint64_t)token * job.input.stride;
   const float* d = job.input.d + (uint64_t)token * w.groups;
   const float* s = job.input.s + (uint64_t)token * w.groups;
   constexpr uint32_t bytes = GroupSize * (Nibbles ? 4 : 8) / 8;
-  __m128 acc = _mm_setzero_ps();
-  for (uint32_t g = 0; g < w.groups; g += kTerms) {
-    const uint32_t count = w.groups - g < kTerms ? w.groups - g : kTerms;
-    const Terms ds = load_floats(d + g, count), ss = load_floats(s + g, count);
-    Terms terms[4];
-    for (int r = 0; r < 4; ++r)
-      terms[r] = r < Rows ? row_terms<Nibbles, GroupSize>(
-                                w, packed[r] + (uint64_t)g * bytes, q + (uint64_t)g * GroupSize,
-                                (uint64_t)rows[r] * w.groups + g, count, ds, ss)
-                          : Terms{};
-    acc = add_terms(acc, terms, count);
-  }
-  float results[4];
-  _mm_storeu_ps(results, acc);
-  for (int r = 0; r < Rows; ++r)
-    job.output[(uint64_t)token * w.out + rows[r]] =
-        job.bias != nullptr ? results[r] + job.bias[rows[r]] : results[r];
-}
-
-template <bool Nibbles, int GroupSize>
-static void stream_rows_sized(const FastLinear& job, const uint8_t* const* packed,
-                              const uint32_t* rows, uint32_t count) {
-  for (uint32_t t = 0; t < job.tokens; ++t) {
-    if (count == 4) {
-      stream_token<Nibbles, GroupSize, 4>(job, packed, rows, t);
-    } else {
-      stream_token<Nibbles, GroupSize, 1>(job, packed, rows, t);
+  alignas(64) float terms[kStretch][kTerms][kTerms];
+  Terms acc{};
+  for (uint32_t g = 0; g < w.groups; g += kStretch * kTerms) {
+    const uint32_t rest = w.groups - g;
+    for (uint32_t r = 0; r < block.count; ++r) {
+      const uint64_t row = (uint64_t)block.rows[r] * w.groups;
+      for (uint32_t part = 0, at = g; part < kStretch && at < w.groups; ++part, at += kTerms) {
+        const uint32_t count = w.groups - at < kTerms ? w.groups - at : kTerms;
+        const Terms ds = load_floats(d + at, count), ss = load_floats(s + at, count);
+        const uint8_t* packed = block.packed[r] + (uint64_t)at * bytes;
+        const int8_t* qs = q + (uint64_t)at * GroupSize;
+        store_floats(terms[part][r], count == kTerms ? row_terms<Nibbles, GroupSize, true>(
+                                                           w, packed, qs, row + at, kTerms, ds, ss)
+                                                     : row_terms<Nibbles, GroupSize, false>(
+                                                           w, packed, qs, row + at, count, ds, ss));
+      }
     }
+    for (uint32_t part = 0; part < kStretch && part * kTerms < rest; ++part) {
+      for (uint32_t r = block.count; r < kTerms; ++r) store_floats(terms[part][r], Terms{});
+      acc = add_terms(acc, terms[part],
+                      rest - part * kTerms < kTerms ? rest - part * kTerms : kTerms);
+    }
+  }
+  alignas(64) float results[kTerms];
+  store_floats(results, acc);
+  float* output = job.output + (uint64_t)token * w.out;
+  for (uint32_t r = 0; r < block.count; ++r) {
+    const uint32_t row = block.rows[r];
+    output[row] = job.bias != nullptr ? results[r] + job.bias[row] : results[r];
   }
 }
 
 template <bool Nibbles>
-static void stream_rows_grouped(const FastLinear& job, const uint8_t* const* packed,
-                                const uint32_t* rows, uint32_t count) {
-  switch (job.weight.group_size) {
-    case 32:
-      return stream_rows_sized<Nibbles, 32>(job, packed, rows, count);
-    case 64:
-      return stream_rows_sized<Nibbles, 64>(job, packed, rows, count);
-    default:
-      return stream_rows_sized<Nibbles, 128>(job, packed, rows, count);
+static void stream_block_grouped(const FastLinear& job, const StreamBlock& block) {
+  for (uint32_t t = 0; t < job.tokens; ++t) {
+    if (job.weight.group_size == 32) {
+      stream_token<Nibbles, 32>(job, block, t);
+    } else if (job.weight.group_size == 64) {
+      stream_token<Nibbles, 64>(job, block, t);
+    } else {
+      stream_token<Nibbles, 128>(job, block, t);
+    }
   }
 }
 
-static void stream_rows(const FastLinear& job, const uint32_t* rows, uint32_t count,
-                        uint8_t* scratch) {
+static void stream_block(const FastLinear& job, StreamBlock& block, uint8_t* scratch) {
   const MatrixRows& w = job.weight;
-  const uint8_t* packed[4];
-  for (uint32_t r = 0; r < count; ++r) {
-    packed[r] = w.data + (uint64_t)rows[r] * w.row_bytes;
+  for (uint32_t r = 0; r < block.count; ++r) {
+    block.packed[r] = w.data + (uint64_t)block.rows[r] * w.row_bytes;
     if (w.bits == 4 || w.bits == 8) continue;
     uint8_t* plain = scratch + (uint64_t)r * (w.in + 256);
-    unpack_row(packed[r], w.bits, plain, w.in);
-    packed[r] = plain;
+    unpack_row(block.packed[r], w.bits, plain, w.in);
+    block.packed[r] = plain;
   }
-  if (w.bits == 4) return stream_rows_grouped<true>(job, packed, rows, count);
-  stream_rows_grouped<false>(job, packed, rows, count);
+  if (w.bits == 4) return stream_block_grouped<true>(job, block);
+  stream_block_grouped<false>(job, block);
+}
+
+static uint32_t stream_tasks(uint32_t out) {
+  constexpr uint32_t rows = kBlocksPerTask * kTerms;
+  return (out + rows - 1) / rows;
+}
+
+// Rows in an order that alternates between the quarters of the matrix: four streams the memory
+// system can run ahead on.
+static void stream_task(const FastLinear& job, uint32_t task, uint8_t* scratch) {
+  const uint32_t out = job.weight.out, quarter = out / 4;
+  const uint32_t begin = task * kBlocksPerTask * kTerms;
+  const uint32_t end =
+      begin + kBlocksPerTask * kTerms < out ? begin + kBlocksPerTask * kTerms : out;
+  for (uint32_t at = begin; at < end; at += kTerms) {
+    StreamBlock block;
+    block.count = end - at < kTerms ? end - at : kTerms;
+    for (uint32_t r = 0; r < block.count; ++r) {
+      const uint32_t i = at + r;
+      block.rows[r] = i < 4 * quarter ? i / 4 + i % 4 * quarter : i;
+    }
+    stream_block(job, block, scratch);
+  }
 }
 
 }  // namespace sk::SK_ISA

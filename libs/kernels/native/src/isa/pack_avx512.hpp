@@ -6,35 +6,6 @@
 
 namespace sk::SK_ISA {
 
-SK_INLINE void transpose16(__m512i* r) {
-  __m512i t[16];
-#pragma GCC unroll 8
-  for (int i = 0; i < 8; ++i) {
-    t[2 * i] = _mm512_unpacklo_epi32(r[2 * i], r[2 * i + 1]);
-    t[2 * i + 1] = _mm512_unpackhi_epi32(r[2 * i], r[2 * i + 1]);
-  }
-#pragma GCC unroll 4
-  for (int i = 0; i < 4; ++i) {
-    r[4 * i] = _mm512_unpacklo_epi64(t[4 * i], t[4 * i + 2]);
-    r[4 * i + 1] = _mm512_unpackhi_epi64(t[4 * i], t[4 * i + 2]);
-    r[4 * i + 2] = _mm512_unpacklo_epi64(t[4 * i + 1], t[4 * i + 3]);
-    r[4 * i + 3] = _mm512_unpackhi_epi64(t[4 * i + 1], t[4 * i + 3]);
-  }
-#pragma GCC unroll 4
-  for (int i = 0; i < 4; ++i) {
-    const __m512i a = _mm512_shuffle_i32x4(r[i], r[4 + i], 0x88);
-    const __m512i b = _mm512_shuffle_i32x4(r[i], r[4 + i], 0xdd);
-    const __m512i c = _mm512_shuffle_i32x4(r[8 + i], r[12 + i], 0x88);
-    const __m512i e = _mm512_shuffle_i32x4(r[8 + i], r[12 + i], 0xdd);
-    t[i] = _mm512_shuffle_i32x4(a, c, 0x88);
-    t[4 + i] = _mm512_shuffle_i32x4(b, e, 0x88);
-    t[8 + i] = _mm512_shuffle_i32x4(a, c, 0xdd);
-    t[12 + i] = _mm512_shuffle_i32x4(b, e, 0xdd);
-  }
-#pragma GCC unroll 16
-  for (int i = 0; i < 16; ++i) r[i] = t[i];
-}
-
 constexpr uint32_t kTileTokens = 6;
 constexpr uint32_t kStepBytes = kRowsPerTask * 4;  // four elements of every row of a task
 
