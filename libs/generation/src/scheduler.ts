@@ -1,5 +1,6 @@
 import { isSanctumError, messageOf, SanctumError } from '@sanctum/errors';
 import { assertRequest, resolveLimits } from './admission.js';
+import { EMPTY_PART, joinParts, toDelta, type Part } from './answer-part.js';
 import { CacheBudget } from './cache-budget.js';
 import type { CausalModel, SampledToken } from './causal-model.js';
 import type { Delta, GenerationRequest, SchedulerStats, StepEvents } from './events.js';
@@ -245,16 +246,7 @@ export class Scheduler {
   /** Ends an answer with the text it still holds, where a stop sequence may yet be found. */
   #finish(job: Job, reason: FinishReason, part = EMPTY_PART): void {
     const rest = job.answer.flush();
-    this.#end(
-      job,
-      {
-        text: part.text + rest.text,
-        reasoning: part.reasoning + rest.reasoning,
-        tokens: [...part.tokens, ...rest.tokens],
-        reports: [...part.reports, ...rest.reports],
-      },
-      rest.stopped ? 'stop' : reason,
-    );
+    this.#end(job, joinParts(part, rest), rest.stopped ? 'stop' : reason);
   }
 
   #end(job: Job, part: Part, reason: FinishReason): void {
@@ -283,23 +275,4 @@ export class Scheduler {
     const seconds = Math.ceil((perPlaceMs * this.#roster.queued) / 1000);
     return Math.min(RETRY_AFTER_S.max, Math.max(RETRY_AFTER_S.min, seconds));
   }
-}
-
-interface Part {
-  readonly text: string;
-  readonly reasoning: string;
-  readonly tokens: readonly number[];
-  readonly reports: NonNullable<Delta['logprobs']>;
-}
-
-const EMPTY_PART: Part = { text: '', reasoning: '', tokens: [], reports: [] };
-
-function toDelta(job: Job, part: Part): Delta {
-  const { text, reasoning, tokens, reports } = part;
-  const withReports = job.request.options.logprobs !== undefined;
-  return {
-    ...{ id: job.id, text, tokens },
-    ...(reasoning === '' ? {} : { reasoning }),
-    ...(withReports ? { logprobs: reports } : {}),
-  };
 }
