@@ -1,7 +1,7 @@
 import type { RouterSection } from '@sanctum/catalog';
 import { SanctumError } from '@sanctum/errors';
 
-const SECTION_FIELDS = ['tls', 'auth_token_file'] as const;
+const SECTION_FIELDS = ['auth_token_file'] as const;
 const BACKEND_FIELDS = ['strip_thinking'] as const;
 
 /**

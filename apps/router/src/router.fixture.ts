@@ -25,6 +25,8 @@ export interface TestRequestInit {
 export interface TestRouter {
   readonly url: string;
   readonly port: number;
+  /** Of the mTLS listener; 0 when there is none. */
+  readonly mtlsPort: number;
   readonly logs: readonly Record<string, unknown>[];
   readonly failovers: readonly Failover[];
   readonly post: (body: unknown, init?: TestRequestInit) => Promise<Response>;
@@ -73,6 +75,7 @@ export async function startTestRouter(options: TestRouterOptions): Promise<TestR
     return {
       url,
       port,
+      mtlsPort: service.addresses.find(({ name }) => name === 'mtls')?.port ?? 0,
       logs,
       failovers,
       configFile: file,

@@ -6,6 +6,7 @@ import type { AvailabilityOf } from '@sanctum/routing';
 import {
   bootstrapService,
   createLogger,
+  type ListenerOptions,
   ServiceAudit,
   type RunningService,
   type ServiceBusOptions,
@@ -23,12 +24,14 @@ import { HealthRegistry } from './health/health-registry.js';
 import { reportHealth } from './health/report-health.js';
 import { limitsFrom, type RouterLimits } from './limits.js';
 import { RouterMetrics } from './metrics.js';
+import { mtlsListeners, requireIdentity } from './mtls-listener.js';
 import { Admission } from './proxy/admission.js';
 import { openFrontDoor } from './proxy/front-door.js';
 import type { ProxyContext } from './proxy/proxy-context.js';
 import { StallWatch } from './proxy/stall-watch.js';
 import { ConfigReloader } from './reload/config-reloader.js';
 import { LiveRoutes } from './reload/live-routes.js';
+import { UpstreamCertificates } from './upstream/certificate-watch.js';
 import { ROUTER_IDENTITY } from './upstream/upstream-tls.js';
 import type { Backend } from './upstream/upstream.js';
 
@@ -80,12 +83,23 @@ export async function startRouter(options: RouterOptions): Promise<RunningServic
     const instance = options.instance.instance.name;
     audit = await ServiceAudit.open({ home, service: 'router', instance, logger });
     await audit.decide('started', { version: ROUTER_VERSION });
-    const service = await bootstrapService(
-      serviceOptions(options, { section, home, logger, limits, routes, health, keeper, audit }),
-    );
+    const mtls = await mtlsListeners({ section, home, log: logger });
+    const parts = { section, home, logger, limits, routes, health, keeper, audit, mtls };
+    const service = await bootstrapService(serviceOptions(options, parts));
     keeper.start();
-    const reloader = startReloading(options, { service, routes, health, logger });
+    const certificates = new UpstreamCertificates({
+      home,
+      renew: async (latest) => {
+        await routes.replace(latest);
+        health.adopt(routes.current().backends.values());
+        logBackends(logger, routes);
+      },
+      onProblem: (error) => logger.error({ err: error }, 'certificates_kept'),
+    });
+    certificates.follow(section);
+    const reloader = startReloading(options, { service, routes, health, logger, certificates });
     const stop = async (): Promise<void> => {
+      certificates.close();
       await reloader?.stop();
       await service.stop().finally(() => routes.close());
     };
@@ -107,16 +121,21 @@ function routerSectionOf({ services }: Instance): RouterSection {
 
 function startReloading(
   { instance, configFile }: RouterOptions,
-  parts: Pick<Parts, 'routes' | 'health' | 'logger'> & { service: RunningService },
+  parts: Pick<Parts, 'routes' | 'health' | 'logger'> & {
+    readonly service: RunningService;
+    readonly certificates: UpstreamCertificates;
+  },
 ): ConfigReloader | undefined {
   if (configFile === undefined) return undefined;
-  const { service, routes, health, logger } = parts;
+  const { service, routes, health, logger, certificates } = parts;
   const reloader = new ConfigReloader({
     file: configFile,
     instance,
     log: logger,
     apply: async (next) => {
-      await routes.replace(routerSectionOf(next));
+      const section = routerSectionOf(next);
+      await routes.replace(section);
+      certificates.follow(section);
       health.adopt(routes.current().backends.values());
       logBackends(logger, routes);
     },
@@ -138,6 +157,7 @@ interface Parts {
   readonly routes: LiveRoutes;
   readonly health: HealthRegistry;
   readonly keeper: HealthKeeper;
+  readonly mtls: readonly ListenerOptions[];
   readonly audit: ServiceAudit;
 }
 
@@ -167,6 +187,7 @@ function serviceOptions(options: RouterOptions, parts: Parts): ServiceOptions {
         host: options.host ?? section.host,
         port: options.port ?? section.port,
       },
+      ...parts.mtls,
     ],
     http: {
       headerBytesMax: limits.headerBytesMax,
@@ -177,7 +198,10 @@ function serviceOptions(options: RouterOptions, parts: Parts): ServiceOptions {
     },
     module: ControlModule.with({ ...shared, probe, models }),
     intercept: (next, context) =>
-      openFrontDoor({ ...proxyContext(shared, context), ...told, audit }, next),
+      requireIdentity(
+        openFrontDoor({ ...proxyContext(shared, context), ...told, audit }, next),
+        options.instance.instance.name,
+      ),
     health: async () => {
       const backends = await probe.states();
       const byDefault = backends.find(({ name }) => name === routes.current().table.defaultBackend);
