@@ -64,6 +64,22 @@ export class ControlClient {
     await this.#complete({ verb: 'restart', service });
   }
 
+  /**
+   * Keeps the supervisor from starting a service again when it dies, until the returned function is
+   * called or this process ends. Throws `invalid_request` when the service is not ready.
+   */
+  async pause(service: string): Promise<() => void> {
+    const abort = new AbortController();
+    const answers = this.#ask({ verb: 'pause', service }, abort.signal);
+    const first = await answers.next();
+    if (first.done === true) {
+      throw unfinished('pause');
+    }
+    // Reading on is what notices the end; it yields nothing more.
+    void answers.next().catch(() => undefined);
+    return () => abort.abort();
+  }
+
   /** Phases as services enter them, until the supervisor ends or the signal aborts. */
   async *watch(signal: AbortSignal): AsyncGenerator<ServiceEvent> {
     for await (const answer of this.#ask({ verb: 'watch' }, signal)) {

@@ -8,6 +8,8 @@ export const controlRequest = z.discriminatedUnion('verb', [
   /** Without a service everything is stopped and the supervisor ends. */
   z.strictObject({ verb: z.literal('stop'), service: z.string().exactOptional() }),
   z.strictObject({ verb: z.literal('restart'), service: z.string() }),
+  /** Answered with `done`; the pause lasts until the connection ends, however it ends. */
+  z.strictObject({ verb: z.literal('pause'), service: z.string() }),
   z.strictObject({
     verb: z.literal('logs'),
     service: z.string(),

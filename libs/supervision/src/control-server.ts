@@ -106,6 +106,9 @@ export class ControlServer {
       case 'restart':
         await supervisor.restart(request.service);
         break;
+      case 'pause':
+        await this.#pause(request.service, peer);
+        return;
       case 'logs':
         for await (const line of tailLog(await this.#logOf(request.service), {
           lines: request.lines,
@@ -117,6 +120,23 @@ export class ControlServer {
         break;
     }
     peer.say({ type: 'done' });
+  }
+
+  /** Bound to the connection: a client that is killed cannot leave a service without a restarter. */
+  async #pause(
+    service: string,
+    peer: { readonly say: (answer: ControlAnswer) => void; readonly signal: AbortSignal },
+  ): Promise<void> {
+    const { supervisor } = this.#options;
+    supervisor.pause(service);
+    try {
+      peer.say({ type: 'done' });
+      if (!peer.signal.aborted) {
+        await once(peer.signal, 'abort');
+      }
+    } finally {
+      supervisor.resume(service);
+    }
   }
 
   async #logOf(service: string): Promise<string> {

@@ -59,6 +59,63 @@ describe('control socket', () => {
     expect((await supervisor.list()).map(({ state }) => state)).toEqual(['stopped', 'stopped']);
   });
 
+  describe('a pause', () => {
+    async function killed(): Promise<void> {
+      const { pid } = await supervisor.status('engine');
+      const gone = once(supervisor.events, 'change');
+      process.kill(pid ?? 0, 'SIGKILL');
+      await gone;
+    }
+    const nextState = async (): Promise<string> => {
+      const [event] = (await once(supervisor.events, 'change')) as [ServiceEvent];
+      return event.state;
+    };
+    beforeEach(async () => {
+      await supervisor.install(await workshop.service('engine', { restartsMax: 1 }));
+      await supervisor.startAll();
+    });
+
+    it('lets a service be dead, and gives it back to its restarter', async () => {
+      const resume = await client.pause('engine');
+      await killed();
+      const dead = await supervisor.status('engine');
+      expect(dead).toMatchObject({ state: 'backoff', pid: null, restarts: 0 });
+      expect(dead.reason).toContain('while restarts were paused');
+      const states = [nextState()];
+      resume();
+      expect(await Promise.all(states)).toEqual(['starting']);
+      expect(await nextState()).toBe('ready');
+    });
+
+    it('ends with the connection of who asked for it', async () => {
+      const socket = connect(workshop.socket);
+      await once(socket, 'connect');
+      socket.write('{"verb":"pause","service":"engine"}\n');
+      await once(socket, 'data');
+      await killed();
+      const starting = nextState();
+      socket.destroy();
+      expect(await starting).toBe('starting');
+    });
+
+    it('is one at a time, and of a service that is ready', async () => {
+      const resume = await client.pause('engine');
+      await expect(client.pause('engine')).rejects.toThrow('paused already');
+      await expect(client.pause('nobody')).rejects.toMatchObject({ code: 'not_found' });
+      resume();
+      await client.stop('engine');
+      await expect(client.pause('engine')).rejects.toThrow('not ready');
+    });
+
+    it('is no reason to start what is stopped meanwhile', async () => {
+      const resume = await client.pause('engine');
+      await client.stop('engine');
+      resume();
+      await client.status();
+      expect((await supervisor.status('engine')).state).toBe('stopped');
+    });
+  });
+
   it('tells every phase to those who watch', async () => {
     await supervisor.install(await workshop.service('engine'));
     const abort = new AbortController();

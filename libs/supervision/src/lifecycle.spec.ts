@@ -54,6 +54,21 @@ describe('advance', () => {
     });
   });
 
+  it('leaves what dies while paused dead, at no cost to its budget, and starts it on resume', () => {
+    const dead = run(...toReady, { type: 'pause' }, exit(1));
+    expect(dead).toMatchObject({ phase: 'backoff', exits: [], restarts: 0 });
+    expect(dead.reason).toBe('code 1, while restarts were paused');
+    expect(advance(dead, { type: 'backoff_over' }, policy)).toEqual({ next: dead, effect: null });
+    const { next, effect } = advance(dead, { type: 'resume' }, policy);
+    expect(effect).toEqual({ type: 'schedule_restart', delayMs: 0 });
+    expect(advance(next, { type: 'backoff_over' }, policy).next).toMatchObject({
+      phase: 'starting',
+      restarts: 1,
+    });
+    expect(run(...toReady, { type: 'pause' }, exit(1), { type: 'stop' }).phase).toBe('stopped');
+    expect(run(...toReady, { type: 'pause' }, { type: 'resume' }, exit(1)).phase).toBe('backoff');
+  });
+
   it('forgets the past when it is started again', () => {
     const failed = run({ type: 'start' }, { type: 'requirements_ready' }, exit(7));
     const again = advance(failed, { type: 'start' }, policy);

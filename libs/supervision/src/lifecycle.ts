@@ -10,6 +10,8 @@ export interface Lifecycle {
   readonly wanted: boolean;
   /** Whether it was ready since it was asked to start. */
   readonly everReady: boolean;
+  /** Somebody wants an exit to have its effect: the service is not started again meanwhile. */
+  readonly paused: boolean;
   /** Times of unexpected exits in ms, within the window of the policy. */
   readonly exits: readonly number[];
   readonly restarts: number;
@@ -23,7 +25,9 @@ export type LifecycleEvent =
   | { readonly type: 'startup_timed_out'; readonly reason: string }
   | { readonly type: 'exited'; readonly at: number; readonly reason: string }
   | { readonly type: 'backoff_over' }
-  | { readonly type: 'stop' };
+  | { readonly type: 'stop' }
+  | { readonly type: 'pause' }
+  | { readonly type: 'resume' };
 
 export type LifecycleEffect =
   | { readonly type: 'await_requirements' }
@@ -40,6 +44,7 @@ export const INITIAL_LIFECYCLE: Lifecycle = {
   phase: 'stopped',
   wanted: false,
   everReady: false,
+  paused: false,
   exits: [],
   restarts: 0,
   reason: null,
@@ -53,29 +58,53 @@ export function advance(now: Lifecycle, event: LifecycleEvent, policy: RestartPo
     case 'requirements_ready':
       return now.phase === 'waiting' ? move(now, 'starting', { type: 'spawn' }) : same(now);
     case 'probe_passed':
-      return now.phase === 'starting'
-        ? { next: { ...now, phase: 'ready', everReady: true, reason: null }, effect: null }
-        : same(now);
+      return probePassed(now);
     case 'startup_timed_out':
-      return now.phase === 'starting'
-        ? move({ ...now, reason: event.reason }, 'stopping', { type: 'terminate' })
-        : same(now);
+      return startupTimedOut(now, event.reason);
     case 'exited':
       return exited(now, event, policy);
     case 'backoff_over':
-      return now.phase === 'backoff'
-        ? move({ ...now, restarts: now.restarts + 1 }, 'starting', { type: 'spawn' })
-        : same(now);
+      return backoffOver(now);
     case 'stop':
       return stop(now);
+    case 'pause':
+      return same({ ...now, paused: true });
+    case 'resume':
+      return resume(now);
   }
+}
+
+function probePassed(now: Lifecycle): Step {
+  return now.phase === 'starting'
+    ? { next: { ...now, phase: 'ready', everReady: true, reason: null }, effect: null }
+    : same(now);
+}
+
+function startupTimedOut(now: Lifecycle, reason: string): Step {
+  return now.phase === 'starting'
+    ? move({ ...now, reason }, 'stopping', { type: 'terminate' })
+    : same(now);
+}
+
+function backoffOver(now: Lifecycle): Step {
+  return now.phase === 'backoff' && !now.paused
+    ? move({ ...now, restarts: now.restarts + 1 }, 'starting', { type: 'spawn' })
+    : same(now);
+}
+
+/** What ended while it was paused is started at once. */
+function resume(now: Lifecycle): Step {
+  const resumed = { ...now, paused: false };
+  return now.paused && now.phase === 'backoff'
+    ? { next: resumed, effect: { type: 'schedule_restart', delayMs: 0 } }
+    : same(resumed);
 }
 
 function start(now: Lifecycle): Step {
   if (now.phase !== 'stopped' && now.phase !== 'failed') {
     return same(now);
   }
-  const fresh = { ...INITIAL_LIFECYCLE, wanted: true, restarts: now.restarts };
+  const fresh = { ...INITIAL_LIFECYCLE, wanted: true, restarts: now.restarts, paused: now.paused };
   return move(fresh, 'waiting', { type: 'await_requirements' });
 }
 
@@ -105,6 +134,10 @@ function exited(
   }
   if (!now.wanted) {
     return move(now, 'stopped', null);
+  }
+  // An exit that was wanted is no failure, and costs nothing of the budget.
+  if (now.paused && now.everReady) {
+    return move({ ...now, reason: `${event.reason}, while restarts were paused` }, 'backoff', null);
   }
   // A startup that timed out has said why already; the exit it caused adds nothing.
   const reason = now.phase === 'stopping' && now.reason !== null ? now.reason : event.reason;

@@ -110,6 +110,25 @@ export class LocalSupervisor implements ServiceManager {
     await this.start(name);
   }
 
+  /**
+   * Lets the service be dead when it dies, until `resume`. Throws `invalid_request` unless it is ready
+   * and nobody else has paused it.
+   */
+  pause(name: string): void {
+    const service = this.#get(name);
+    if (service.phase !== 'ready' || service.isPaused) {
+      const why = service.isPaused ? 'is paused already' : `is ${service.phase}, not ready`;
+      throw new SanctumError('invalid_request', `${name} ${why}: it cannot be paused now.`);
+    }
+    service.pause();
+    this.#log({ event: 'paused', name });
+  }
+
+  resume(name: string): void {
+    this.#services.get(name)?.resume();
+    this.#log({ event: 'resumed', name });
+  }
+
   enable(name: string): Promise<void> {
     this.#get(name).enabled = true;
     return Promise.resolve();

@@ -77,6 +77,20 @@ export class ManagedService {
     await this.until((phase) => phase === 'stopped');
   }
 
+  get isPaused(): boolean {
+    return this.#lifecycle.paused;
+  }
+
+  /** From now on it is not started again when its process ends. */
+  pause(): void {
+    this.#dispatch({ type: 'pause' });
+  }
+
+  /** Ends the pause; what ended meanwhile is started at once. */
+  resume(): void {
+    this.#dispatch({ type: 'resume' });
+  }
+
   async until(reached: (phase: Phase) => boolean, signal?: AbortSignal): Promise<Phase> {
     while (!reached(this.phase)) {
       signal?.throwIfAborted();
