@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { auditGrep, auditTail, auditVerify } from './commands/audit.js';
+import { secretsList, secretsRemove, secretsSet } from './commands/secrets.js';
 import { EXIT } from './exit-codes.js';
 import { wholeNumber, withHome, type Context, type HomeOption } from './program.js';
 
@@ -43,4 +44,26 @@ export function addAuditCommands(program: Command, { terminal, site, fail }: Con
         fail(EXIT.failed);
       }
     });
+}
+
+export function addSecretCommands(program: Command, { terminal, site }: Context): void {
+  const secrets = program.command('secrets').description('keys of backends, as files of their own');
+  withHome(secrets.command('list'))
+    .description('which keys instance.yaml names, and where each comes from')
+    .option('--json', 'for programs', false)
+    .action((options: HomeOption & { json: boolean }) =>
+      secretsList(site(options), terminal, options),
+    );
+  withHome(secrets.command('set'))
+    .description('write one, read from standard input')
+    .argument('<name>', 'as api_key_env names it')
+    .action(async (name: string, options: HomeOption) =>
+      secretsSet(site(options), terminal, { name, input: process.stdin }),
+    );
+  withHome(secrets.command('remove'))
+    .description('delete one')
+    .argument('<name>')
+    .action(async (name: string, options: HomeOption) =>
+      secretsRemove(site(options), terminal, name),
+    );
 }

@@ -11,16 +11,20 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { AuditLog } from '@sanctum/audit';
-import { createHome } from '@sanctum/catalog';
+import { createHome, loadInstance } from '@sanctum/catalog';
 import { keyIdOf, TrustState } from '@sanctum/manifest';
+import type { ServiceSpec } from '@sanctum/supervision';
 import { readEnvironment } from './env.js';
 import { EXIT } from './exit-codes.js';
 import { auditOperator } from './commands/audit.js';
 import { examine } from './commands/doctor.js';
+import { secretsSet } from './commands/secrets.js';
 import { checkNode } from './doctor/machine.js';
+import { withSecrets } from './instance/service-secrets.js';
 import { locateSite, type Site } from './instance/site.js';
 import { createProgram } from './program.js';
 import { Terminal } from './terminal/terminal.js';
@@ -225,6 +229,45 @@ describe('audit', () => {
     expect(await run('audit', 'verify')).toMatch(/✗ router {2}\S+0001\.jsonl:2 {2}does not follow/);
     expect(codes).toEqual([EXIT.failed]);
     await expect(run('audit', 'tail', 'nobody')).rejects.toThrow(/there are: router, sanctumctl/);
+  });
+});
+
+describe('secrets', () => {
+  it('are written from standard input, 0600, and never shown', async () => {
+    writeFileSync(
+      join(folder, 'instance.yaml'),
+      JSON.stringify({
+        instance: { name: 'test' },
+        services: {
+          router: {
+            backends: { cloud: { url: 'http://127.0.0.1:1/v1', api_key_env: 'CLOUD_KEY' } },
+          },
+        },
+      }),
+    );
+    const terminal = new Terminal({ write: (text: string) => output.push(text) });
+    const input = Readable.from(['hunter2', 'hunter2\n']);
+    await secretsSet(site(), terminal, { name: 'CLOUD_KEY', input });
+    const file = join(folder, 'secrets', 'CLOUD_KEY');
+    expect(readFileSync(file, 'utf8')).toBe('hunter2hunter2\n');
+    expect(statSync(file).mode & 0o777).toBe(0o600);
+    expect(await run('secrets', 'list')).toContain(`CLOUD_KEY  yes                     ${file}`);
+    expect(await run('audit', 'tail')).toMatch(/secret_written {2}name=CLOUD_KEY/);
+    const specs = ['router', 'engine'].map((name) => ({ name, env: { CLOUD_KEY: 'old', A: 'b' } }));
+    const instance = loadInstance(join(folder, 'instance.yaml'));
+    const given = withSecrets(specs as unknown as ServiceSpec[], instance, site().paths);
+    expect(given.map(({ env }) => env)).toEqual([
+      { CLOUD_KEY: 'hunter2hunter2', A: 'b' },
+      { A: 'b' },
+    ]);
+    chmodSync(file, 0o644);
+    expect(await run('secrets', 'list')).toContain('chmod 600');
+    expect(() => withSecrets([], instance, site().paths)).toThrow(/chmod 600/);
+    const findings = await examine(site(), true);
+    expect(findings.find(({ check }) => check === 'permissions')?.detail).toContain(file);
+    await run('secrets', 'remove', 'CLOUD_KEY');
+    expect(await run('secrets', 'list')).toMatch(/CLOUD_KEY +yes +nowhere/);
+    await expect(run('secrets', 'remove', '../CLOUD_KEY')).rejects.toThrow(/is no name/);
   });
 });
 

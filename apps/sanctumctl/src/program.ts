@@ -1,5 +1,5 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { addAuditCommands } from './audit-commands.js';
+import { addAuditCommands, addSecretCommands } from './audit-commands.js';
 import { chat } from './commands/chat.js';
 import { doctor } from './commands/doctor.js';
 import { down } from './commands/down.js';
@@ -35,6 +35,7 @@ export function createProgram(context: Context): Command {
   addCertificateCommands(program, context);
   addModelCommands(program, context);
   addAuditCommands(program, context);
+  addSecretCommands(program, context);
   addInternalCommands(program, context);
   return program;
 }

@@ -25,3 +25,4 @@ export {
   type PortTable,
 } from './ports.js';
 export { isPublicHost } from './upstream-url.js';
+export { readSecrets, SECRET_BYTES_MAX, secretNames } from './secret-files.js';

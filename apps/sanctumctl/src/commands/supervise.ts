@@ -3,6 +3,7 @@ import { ControlServer, LocalSupervisor, type ServiceSpec } from '@sanctum/super
 import { natsServer } from '../instance/nats-server.js';
 import { ensureCouncilToken } from '../instance/prepare.js';
 import { renewInProcess, startRenewalJob } from '../instance/renewal-job.js';
+import { withSecrets } from '../instance/service-secrets.js';
 import { serviceSpecs } from '../instance/service-specs.js';
 import { bundleOf, type Site } from '../instance/site.js';
 
@@ -61,5 +62,5 @@ async function planServices({ site, only }: SuperviseOptions): Promise<readonly 
     inherited: environment.inherited,
     councilToken: ensureCouncilToken(paths),
   });
-  return specs.filter(({ name }) => only?.includes(name) ?? true);
+  return withSecrets(specs, instance, paths).filter(({ name }) => only?.includes(name) ?? true);
 }

@@ -1,0 +1,31 @@
+import { readSecrets, secretNames, type HomePaths, type Instance } from '@sanctum/catalog';
+import type { ServiceSpec } from '@sanctum/supervision';
+import { COUNCIL_API_KEY } from './service-specs.js';
+
+/** Who sends keys upstream; nobody else is given one. */
+const KEY_HOLDER = 'router';
+
+/**
+ * Puts the keys that instance.yaml names into the environment of the router alone, from
+ * `secrets/<NAME>` where there is such a file, and takes them out of everybody else's. Throws
+ * `config_invalid` for a file that others may read.
+ */
+export function withSecrets(
+  specs: readonly ServiceSpec[],
+  instance: Instance,
+  paths: HomePaths,
+): readonly ServiceSpec[] {
+  const names = [...secretNames(instance), COUNCIL_API_KEY];
+  const secrets = readSecrets(paths, names);
+  return specs.map((spec) => ({
+    ...spec,
+    env: spec.name === KEY_HOLDER ? { ...spec.env, ...secrets } : without(spec.env, names),
+  }));
+}
+
+function without(
+  environment: Readonly<Record<string, string>>,
+  names: readonly string[],
+): Readonly<Record<string, string>> {
+  return Object.fromEntries(Object.entries(environment).filter(([name]) => !names.includes(name)));
+}
