@@ -14,6 +14,8 @@ export interface ExampleOptions {
   readonly modelName: string;
   /** Absolute paths; left out, the files beside the model count. */
   readonly manifestPublicKeys?: readonly string[];
+  /** The Python fallback is set up as the last URL. */
+  readonly withFallback?: boolean;
 }
 
 /**
@@ -68,7 +70,7 @@ ${trust}    listeners:
     backends:
       council-secure:
         url: https://127.0.0.1:1338/v1
-        # fallback_urls: [https://shadow.lan:8902/v1, http://127.0.0.1:8901/v1]
+        ${options.withFallback === true ? FALLBACK_URLS : `# ${SHADOW_URLS}`}
         models: [${options.modelName}, council-secure, "council-*"]
         default_model: ${options.modelName}
         tls: { identity: sanctum-server }
@@ -83,8 +85,17 @@ ${trust}    listeners:
       #   models: [cloud, "claude-*"]
       #   api_key_env: OPENROUTER_API_KEY
     # intent_keywords: { coder: [function, debug, refactor] }
-`;
+${options.withFallback === true ? FALLBACK : ''}`;
 }
+
+const FALLBACK_URLS = 'fallback_urls: [http://127.0.0.1:8901/v1]';
+const SHADOW_URLS = 'fallback_urls: [https://shadow.lan:8902/v1, http://127.0.0.1:8901/v1]';
+
+const FALLBACK = `
+  fallback: # mlx_lm.server; runs when started with: sanctumctl up --with-fallback
+    port: 8901
+    cache_limit_mb: 1024
+`;
 
 /** Relative while the target lies under the home's parent, so that a checkout may be moved. */
 function portable(home: string, absolute: string): string {

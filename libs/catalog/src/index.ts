@@ -6,6 +6,7 @@ export {
   SERVICE_ALIASES,
   type BackendSection,
   type EngineSection,
+  type FallbackSection,
   type Instance,
   type NatsSection,
   type RouterSection,

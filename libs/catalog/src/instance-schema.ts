@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { engineSection, natsSection } from './engine-section.js';
 import { PORT_SETTINGS, portCollisions, portsOf } from './ports.js';
+import { fallbackSection } from './fallback-section.js';
 import { routerSection } from './router-section.js';
 import { section } from './sections.js';
 
@@ -8,6 +9,7 @@ import { section } from './sections.js';
 export const SERVICE_ALIASES = {
   router: 'sanctum_server',
   engine: 'sanctum_mlx',
+  fallback: 'mlx_py_fallback',
 } as const;
 
 /** instance.yaml; `base` is its folder, against which paths are made absolute. */
@@ -32,6 +34,7 @@ export function instanceSchema(base: string) {
       nats: natsSection(base).exactOptional(),
       engine: engineSection(base).exactOptional(),
       router: routerSection(base).exactOptional(),
+      fallback: fallbackSection(base).exactOptional(),
     }),
   }).superRefine((value, context) => {
     for (const collision of portCollisions(portsOf(value))) {
@@ -48,6 +51,7 @@ export function instanceSchema(base: string) {
 export type Instance = z.output<ReturnType<typeof instanceSchema>>;
 export type RouterSection = NonNullable<Instance['services']['router']>;
 export type EngineSection = NonNullable<Instance['services']['engine']>;
+export type FallbackSection = NonNullable<Instance['services']['fallback']>;
 export type NatsSection = NonNullable<Instance['services']['nats']>;
 export type BackendSection = RouterSection['backends'][string];
 export type UpstreamSection = Exclude<BackendSection['fallback_urls'][number], string>;

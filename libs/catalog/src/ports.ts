@@ -15,6 +15,7 @@ export const PORT_NAMES = [
   'engine.tls',
   'router',
   'router.tls',
+  'fallback',
 ] as const;
 export type PortName = (typeof PORT_NAMES)[number];
 export type PortTable = Readonly<Partial<Record<PortName, number>>>;
@@ -27,8 +28,9 @@ const portsFileSchema = z.strictObject({
 
 /** The ports an instance is configured to listen on; only those of enabled services. */
 export function portsOf(instance: Instance): PortTable {
-  const { nats, engine, router } = instance.services;
+  const { nats, engine, router, fallback } = instance.services;
   return {
+    ...(fallback?.enabled === true ? { fallback: fallback.port } : {}),
     ...(nats?.enabled === true ? { nats: nats.port, 'nats.monitor': nats.monitor_port } : {}),
     ...(engine?.enabled === true
       ? {
@@ -55,6 +57,7 @@ export const PORT_SETTINGS = {
   'engine.tls': ['services', 'engine', 'listeners', 'tls', 'port'],
   router: ['services', 'router', 'port'],
   'router.tls': ['services', 'router', 'tls', 'port'],
+  fallback: ['services', 'fallback', 'port'],
 } as const satisfies Record<PortName, readonly string[]>;
 
 /** Ports named twice; 0 (the system chooses) never collides. */
@@ -73,11 +76,12 @@ export function portCollisions(ports: PortTable): { name: PortName; with: PortNa
 
 /** Replaces ports, and moves backend URLs that point at a replaced port of this machine. */
 export function applyPorts(instance: Instance, ports: PortTable): Instance {
-  const { nats, engine, router } = instance.services;
+  const { nats, engine, router, fallback } = instance.services;
   const move = mover(portsOf(instance), ports);
   return {
     ...instance,
     services: {
+      ...(fallback && { fallback: withPort(fallback, ports.fallback) }),
       ...(nats && {
         nats: {
           ...nats,

@@ -5,7 +5,10 @@ import { join } from 'node:path';
 import { SanctumError } from '@sanctum/errors';
 import { ControlClient, tailLog, type ServiceEvent } from '@sanctum/supervision';
 import { bundleOf, type Site } from '../instance/site.js';
-import { supervise } from './supervise.js';
+import { supervise, type SuperviseOptions } from './supervise.js';
+
+/** Which services of an instance are to run. */
+export type Selection = Omit<SuperviseOptions, 'site'>;
 
 const LOG_LINES_SHOWN = 5;
 
@@ -20,8 +23,8 @@ export interface Launch {
 }
 
 /** Supervises in this process; SIGINT, SIGTERM and SIGHUP stop everything in order. */
-export async function launchHere(site: Site, only?: readonly string[]): Promise<Launch> {
-  const supervision = await supervise({ site, only });
+export async function launchHere(site: Site, selection: Selection): Promise<Launch> {
+  const supervision = await supervise({ site, ...selection });
   const stop = () => void supervision.stop();
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.on(signal, stop);
@@ -39,20 +42,16 @@ export async function launchHere(site: Site, only?: readonly string[]): Promise<
 }
 
 /** Starts `sanctumctl supervise` in a session of its own, and waits until it can be talked to. */
-export async function launchDetached(site: Site, only?: readonly string[]): Promise<Launch> {
+export async function launchDetached(site: Site, selection: Selection): Promise<Launch> {
   const log = join(site.paths.logs, 'supervisor.log');
   const descriptor = openSync(log, 'a', 0o600);
   const args = [bundleOf(site, 'sanctumctl'), 'supervise', '--home', site.paths.home];
-  const child = spawn(
-    process.execPath,
-    [...args, ...(only ?? []).flatMap((name) => ['--only', name])],
-    {
-      cwd: site.paths.home,
-      env: { ...site.environment.inherited, SANCTUM_CHECKOUT: site.root },
-      detached: true,
-      stdio: ['ignore', descriptor, descriptor, 'ipc'],
-    },
-  );
+  const child = spawn(process.execPath, [...args, ...selectionFlags(selection)], {
+    cwd: site.paths.home,
+    env: { ...site.environment.inherited, SANCTUM_CHECKOUT: site.root },
+    detached: true,
+    stdio: ['ignore', descriptor, descriptor, 'ipc'],
+  });
   closeSync(descriptor);
   const listening = once(child, 'message').then(() => true);
   const exited = once(child, 'exit').then(() => false);
@@ -67,6 +66,11 @@ export async function launchDetached(site: Site, only?: readonly string[]): Prom
     stop: () => new ControlClient(site.socket).stop(),
     ended: Promise.resolve(),
   };
+}
+
+function selectionFlags({ only, withFallback }: Selection): string[] {
+  const flags = (only ?? []).flatMap((name) => ['--only', name]);
+  return withFallback === true ? [...flags, '--with-fallback'] : flags;
 }
 
 async function untilReady(site: Site, name: string): Promise<string> {

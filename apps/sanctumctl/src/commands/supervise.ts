@@ -1,5 +1,6 @@
 import { loadInstance } from '@sanctum/catalog';
 import { ControlServer, LocalSupervisor, type ServiceSpec } from '@sanctum/supervision';
+import { findFallback } from '../instance/fallback.js';
 import { natsServer } from '../instance/nats-server.js';
 import { ensureCouncilToken } from '../instance/prepare.js';
 import { renewInProcess, startRenewalJob } from '../instance/renewal-job.js';
@@ -11,6 +12,8 @@ export interface SuperviseOptions {
   readonly site: Site;
   /** Leaves out every other service of the instance. */
   readonly only?: readonly string[] | undefined;
+  /** Runs the Python fallback as well, whose environment must be there. */
+  readonly withFallback?: boolean | undefined;
 }
 
 export interface Supervision {
@@ -49,7 +52,11 @@ export async function supervise(options: SuperviseOptions): Promise<Supervision>
   return { started: supervisor.startAll(), ended, stop };
 }
 
-async function planServices({ site, only }: SuperviseOptions): Promise<readonly ServiceSpec[]> {
+async function planServices({
+  site,
+  only,
+  withFallback,
+}: SuperviseOptions): Promise<readonly ServiceSpec[]> {
   const { paths, environment } = site;
   const instance = loadInstance(paths.instanceFile);
   const nats = await natsServer(site, instance.services.nats?.server, 'find');
@@ -59,6 +66,7 @@ async function planServices({ site, only }: SuperviseOptions): Promise<readonly 
     node: process.execPath,
     bundles: { engine: bundleOf(site, 'engine'), router: bundleOf(site, 'router') },
     natsServer: nats.program,
+    fallback: withFallback === true ? findFallback(site) : undefined,
     inherited: environment.inherited,
     councilToken: ensureCouncilToken(paths),
   });

@@ -1,6 +1,12 @@
 import { loadInstance, type Instance } from '@sanctum/catalog';
 import { natsCapabilities } from '@sanctum/contracts';
 import { ControlClient } from '@sanctum/supervision';
+import {
+  assertFallbackConfigured,
+  ensureFallback,
+  FALLBACK_SERVICE,
+  findFallback,
+} from '../instance/fallback.js';
 import { natsServer } from '../instance/nats-server.js';
 import { forgetPorts, settlePorts, type PortMode } from '../instance/port-plan.js';
 import {
@@ -25,6 +31,8 @@ export interface UpOptions {
   readonly yes: boolean;
   /** Leaves out every other service, as `infra` does. */
   readonly only?: readonly string[] | undefined;
+  /** Starts the Python fallback as well. */
+  readonly withFallback?: boolean | undefined;
 }
 
 /**
@@ -32,12 +40,15 @@ export interface UpOptions {
  * foreground it then stays until everything is stopped.
  */
 export async function up(options: UpOptions): Promise<void> {
-  const { site, terminal, only } = options;
+  const { site, terminal, only, withFallback } = options;
+  const selection = { only, withFallback };
   if (await alreadyRunning(options)) {
     return;
   }
   const instance = await prepare(options);
-  const launch = options.detach ? await launchDetached(site, only) : await launchHere(site, only);
+  const launch = options.detach
+    ? await launchDetached(site, selection)
+    : await launchHere(site, selection);
   await follow(launch, options);
   if (only === undefined) {
     await greet(instance, options);
@@ -50,14 +61,14 @@ export async function up(options: UpOptions): Promise<void> {
 }
 
 /** Whether this home runs already as asked; a part of it that `infra` started makes way. */
-async function alreadyRunning({ site, terminal, only }: UpOptions): Promise<boolean> {
+async function alreadyRunning({ site, terminal, only, withFallback }: UpOptions): Promise<boolean> {
   const client = new ControlClient(site.socket);
   if (!(await client.isRunning())) {
     return false;
   }
   const instance = loadInstance(site.paths.instanceFile);
   const { pid, services } = await client.status();
-  const wanted = only ?? enabledServices(instance);
+  const wanted = wantedServices(instance, { only, withFallback });
   if (!wanted.every((name) => services.some((service) => service.name === name))) {
     terminal.say(
       `Only a part of ${site.paths.home} runs (supervisor ${pid}): it is stopped first.`,
@@ -80,7 +91,9 @@ async function prepare(options: UpOptions): Promise<Instance> {
     forgetPorts(paths);
   }
   const written = await terminal.step('home', async () => {
-    const { instance, created } = ensureInstance(site);
+    const { instance, created } = ensureInstance(site, {
+      withFallback: options.withFallback === true,
+    });
     const detail = created ? `${paths.home}, instance.yaml written` : paths.home;
     return Promise.resolve({ value: instance, detail });
   });
@@ -95,6 +108,7 @@ async function prepare(options: UpOptions): Promise<Instance> {
   });
   await prepareNats(instance, options);
   await prepareModel(instance, options);
+  await prepareFallback(instance, options);
   return instance;
 }
 
@@ -135,9 +149,24 @@ async function prepareModel(
   });
 }
 
+async function prepareFallback(
+  instance: Instance,
+  { site, terminal, withFallback }: UpOptions,
+): Promise<void> {
+  if (withFallback !== true) return;
+  assertFallbackConfigured(instance);
+  await terminal.step('fallback environment', async (progress) => {
+    const isThere = findFallback(site) !== undefined;
+    if (!isThere) progress.update('installing mlx-lm, once');
+    const { python } = await ensureFallback(site, instance);
+    return { value: undefined, detail: isThere ? 'there' : python };
+  });
+}
+
 /** One line per service as it becomes ready; a failure ends what was started, and says why. */
-async function follow(launch: Launch, { terminal, only, site }: UpOptions): Promise<void> {
-  const names = only ?? enabledServices(loadInstance(site.paths.instanceFile));
+async function follow(launch: Launch, options: UpOptions): Promise<void> {
+  const { terminal, site } = options;
+  const names = wantedServices(loadInstance(site.paths.instanceFile), options);
   try {
     for (const name of names) {
       await terminal.step(name, async () => ({
@@ -171,6 +200,14 @@ async function greet(
     ['  sanctumctl logs engine -f', 'follow a log'],
     ['  sanctumctl down', 'stop everything'],
   ]);
+}
+
+function wantedServices(
+  instance: Instance,
+  { only, withFallback }: Pick<UpOptions, 'only' | 'withFallback'>,
+): readonly string[] {
+  const names = only ?? enabledServices(instance);
+  return withFallback === true ? [...names, FALLBACK_SERVICE] : names;
 }
 
 /** In start order. */

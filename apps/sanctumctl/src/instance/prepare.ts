@@ -20,7 +20,10 @@ const DEFAULT_INSTANCE = 'home';
 const TOKEN_BYTES = 32;
 
 /** Reads instance.yaml, writing the commented example first where there is none. */
-export function ensureInstance(site: Site): { instance: Instance; created: boolean } {
+export function ensureInstance(
+  site: Site,
+  { withFallback = false }: { withFallback?: boolean } = {},
+): { instance: Instance; created: boolean } {
   const { paths, root } = site;
   const created = !existsSync(paths.instanceFile);
   createHome(paths.home);
@@ -31,6 +34,7 @@ export function ensureInstance(site: Site): { instance: Instance; created: boole
       timezone: new Intl.DateTimeFormat().resolvedOptions().timeZone,
       model: join(root, 'deploy', 'models', DEFAULT_MODEL),
       modelName: DEFAULT_MODEL,
+      withFallback,
       manifestPublicKeys: [join(root, 'deploy', 'trust', 'manifest-pubkey.ed25519')],
     });
   }

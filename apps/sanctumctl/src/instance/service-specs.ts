@@ -1,7 +1,11 @@
+import { basename } from 'node:path';
 import type { HomePaths, Instance } from '@sanctum/catalog';
 import { DEFAULT_RESTART, type Probe, type ServiceSpec } from '@sanctum/supervision';
+import { FALLBACK_SERVICE, type FallbackProgram } from './fallback.js';
 
 const NATS_STARTUP_MS = 20_000;
+/** A cold start loads the model. */
+const FALLBACK_STARTUP_MS = 180_000;
 /** A large model is hashed and mapped first. */
 const ENGINE_STARTUP_MS = 600_000;
 const ROUTER_STARTUP_MS = 60_000;
@@ -20,21 +24,29 @@ export interface SpecOptions {
   readonly node: string;
   readonly bundles: { readonly engine: string; readonly router: string };
   readonly natsServer: string;
+  /** Absent where the fallback is not to run. */
+  readonly fallback?: FallbackProgram | undefined;
   readonly inherited: Readonly<Record<string, string>>;
   readonly councilToken: string;
 }
 
 /** What the supervisor is to run for an instance: its enabled services, and nothing else. */
 export function serviceSpecs(options: SpecOptions): readonly ServiceSpec[] {
-  return [natsSpec(options), engineSpec(options), routerSpec(options)].filter(
-    (spec) => spec !== undefined,
-  );
+  return [
+    natsSpec(options),
+    engineSpec(options),
+    fallbackSpec(options),
+    routerSpec(options),
+  ].filter((spec) => spec !== undefined);
 }
 
 /** Origins clients use, by service name. */
 export function serviceUrls(instance: Instance): Readonly<Record<string, string>> {
-  const { nats, engine, router } = instance.services;
+  const { nats, engine, router, fallback } = instance.services;
   return {
+    ...(fallback?.enabled === true && {
+      [FALLBACK_SERVICE]: origin('http', fallback.host, fallback.port),
+    }),
     ...(nats?.enabled === true && { nats: origin('tls', nats.host, nats.port) }),
     ...(engine?.enabled === true && {
       engine: origin('https', engine.listeners.tls.hosts[0], engine.listeners.tls.port),
@@ -74,6 +86,34 @@ function engineSpec(options: SpecOptions): ServiceSpec | undefined {
     readiness: engineProbe(url, options.paths),
     startupTimeoutMs: ENGINE_STARTUP_MS,
     stopTimeoutMs: stopTimeout(engine.limits.drain_s),
+    url,
+  };
+}
+
+function fallbackSpec(options: SpecOptions): ServiceSpec | undefined {
+  const { engine, fallback } = options.instance.services;
+  const url = serviceUrls(options.instance)[FALLBACK_SERVICE];
+  const model = fallback?.model ?? engine?.model;
+  const { fallback: program } = options;
+  if (!fallback || !program || url === undefined || model === undefined) return undefined;
+  const caps = ['--cache-limit-mb', String(fallback.cache_limit_mb)];
+  if (fallback.memory_limit_mb !== undefined) {
+    caps.push('--memory-limit-mb', String(fallback.memory_limit_mb));
+  }
+  return {
+    ...common(options),
+    name: FALLBACK_SERVICE,
+    command: [
+      program.python,
+      program.script,
+      ...['--model', model, '--model-name', engine?.model_name ?? basename(model)],
+      ...['--host', fallback.host, '--port', String(fallback.port)],
+      ...caps,
+    ],
+    requires: [],
+    readiness: { type: 'http', url: `${url}/health` },
+    startupTimeoutMs: FALLBACK_STARTUP_MS,
+    stopTimeoutMs: stopTimeout(undefined),
     url,
   };
 }

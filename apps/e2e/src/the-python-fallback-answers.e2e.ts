@@ -1,0 +1,85 @@
+import { readFile } from 'node:fs/promises';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { Instance } from './instance.js';
+
+const QUESTIONS = ['What is 2+2?', 'What is 3+4?', 'What is 5+1?'];
+/** The first run downloads and installs mlx-lm. */
+const SETUP_MS = 900_000;
+
+interface Answer {
+  readonly text: string;
+  readonly urlIndex: string | null;
+}
+
+async function ask(url: string, question: string): Promise<Answer> {
+  const response = await fetch(`${url}/v1/chat/completions`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({
+      model: 'padawan',
+      temperature: 0,
+      max_tokens: 32,
+      messages: [{ role: 'user', content: question }],
+    }),
+  });
+  const body = (await response.json()) as { choices?: { message: { content: string } }[] };
+  const text = body.choices?.[0]?.message.content ?? JSON.stringify(body);
+  return { text, urlIndex: response.headers.get('x-sanctum-url-index') };
+}
+
+/** On Linux. */
+async function parentOf(pid: number): Promise<number> {
+  const status = await readFile(`/proc/${pid}/status`, 'utf8');
+  return Number(/^PPid:\t(\d+)$/m.exec(status)?.[1]);
+}
+
+describe('with the engine stopped, the same question gets the same answer', () => {
+  let instance: Instance;
+
+  beforeAll(async () => {
+    instance = await Instance.create();
+    expect(await instance.up('--with-fallback')).toMatchObject({ code: 0 });
+  }, SETUP_MS);
+
+  afterAll(async () => {
+    expect(await instance.destroy()).toEqual([]);
+  });
+
+  it('from mlx_lm.server on the last URL', async () => {
+    const router = await instance.url('router');
+    const fallback = await instance.service('mlx-py-fallback');
+    expect(fallback).toMatchObject({ state: 'ready', healthy: true });
+
+    const byEngine: Answer[] = [];
+    for (const question of QUESTIONS) byEngine.push(await ask(router, question));
+    expect(byEngine.map(({ urlIndex }) => urlIndex)).toEqual(['0', '0', '0']);
+    expect(byEngine[0]?.text).toBe('4');
+
+    const { pid, pids } = await instance.service('engine');
+    const supervisor = await parentOf(pid ?? 0);
+    // Held, so that it restarts nothing meanwhile.
+    process.kill(supervisor, 'SIGSTOP');
+    try {
+      for (const one of pids) process.kill(one, 'SIGKILL');
+      const byFallback: Answer[] = [];
+      for (const question of QUESTIONS) byFallback.push(await ask(router, question));
+      expect(byFallback).toEqual(byEngine.map(({ text }) => ({ text, urlIndex: '1' })));
+    } finally {
+      process.kill(supervisor, 'SIGCONT');
+    }
+  });
+
+  it('and another name in a request makes it load nothing else', async () => {
+    const { url } = await instance.service('mlx-py-fallback');
+    const response = await fetch(`${url ?? ''}/v1/chat/completions`, {
+      method: 'POST',
+      body: JSON.stringify({
+        model: 'mlx-community/another-model',
+        messages: [{ role: 'user', content: 'What is 2+2?' }],
+      }),
+    });
+    expect(await response.json()).toMatchObject({ choices: [{ message: { content: '4' } }] });
+    const list = await fetch(`${url ?? ''}/v1/models`);
+    expect(await list.json()).toMatchObject({ data: [{ id: 'padawan' }] });
+  });
+});
