@@ -11,7 +11,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { describeCertificate, listCertificates } from '@sanctum/identity';
+import { describeCertificate, listCertificates, TransportCounts } from '@sanctum/identity';
 import { readEnvironment } from './env.js';
 import { EXIT } from './exit-codes.js';
 import { startRenewalJob } from './instance/renewal-job.js';
@@ -141,5 +141,27 @@ describe('certs rollover', () => {
     await run('certs', 'verify');
     expect(codes).toEqual([]);
     await expect(run('certs', 'rollover', 'finish')).rejects.toThrow(/no rollover to finish/);
+  });
+});
+
+describe('certs migration', () => {
+  it('counts by identity, and says when bearer may go', async () => {
+    expect(await run('certs', 'migration')).toMatch(/No request .*\nBearer stays: no service/);
+    const file = join(site().paths.state, 'transport', 'engine.json');
+    let now = new Date(Date.now() - 9 * 86_400_000);
+    const onProblem = (reason: string): never => {
+      throw new Error(reason);
+    };
+    const counts = await TransportCounts.open({ file, onProblem, now: () => now });
+    now = new Date();
+    counts.count({ transport: 'mtls', identity: 'sanctum-server' });
+    counts.write();
+    expect(await run('certs', 'migration')).toMatch(
+      /engine +mtls +sanctum-server +1 [^]*Bearer may be retired.*--no-plain/,
+    );
+    counts.count({ transport: 'bearer', identity: '' });
+    expect(await run('certs', 'migration')).toMatch(/Bearer stays: last used on .*engine/);
+    const report = JSON.parse(await run('certs', 'migration', '--json')) as { bearer: object };
+    expect(report.bearer).toMatchObject({ retire: false });
   });
 });

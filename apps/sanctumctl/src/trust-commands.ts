@@ -5,6 +5,7 @@ import {
   certsRollover,
   type RolloverStep,
 } from './commands/certs-life.js';
+import { certsMigration } from './commands/certs-migration.js';
 import { certsInit, certsIssue, certsList, certsVerify } from './commands/certs.js';
 import { EXIT } from './exit-codes.js';
 import { collect, wholeNumber, withHome, type Context, type HomeOption } from './program.js';
@@ -68,6 +69,12 @@ function addLifeCommands(certs: Command, { terminal, site }: Pick<Context, 'term
     .option('--replace', 'issue a new certificate first, and revoke the ones before it', false)
     .action(async (target: string, options: HomeOption & { replace: boolean }) =>
       certsRevoke(site(options), terminal, { target, replace: options.replace }),
+    );
+  withHome(certs.command('migration'))
+    .description('who came in how over seven days, and whether bearer may be retired')
+    .option('--json', 'for programs', false)
+    .action(async (options: HomeOption & { json: boolean }) =>
+      certsMigration(site(options), terminal, options),
     );
   withHome(certs.command('rollover'))
     .description('change the CA while everything runs')

@@ -57,3 +57,18 @@ export {
   type FileWatch,
   type WatchFilesOptions,
 } from './watch-files.js';
+export {
+  migrationReport,
+  WATCHED_DAYS,
+  type BearerVerdict,
+  type MigrationReport,
+  type MigrationRow,
+} from './migration.js';
+export {
+  readTransportRecord,
+  TransportCounts,
+  type CountedTransport,
+  type Hit,
+  type TransportCountsOptions,
+  type TransportRecord,
+} from './transport-counts.js';

@@ -5,7 +5,9 @@ import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import { SERVICES } from '@sanctum/contracts';
 import { AllowedMethods } from './allowed-methods.js';
+import { TransportCounts } from '@sanctum/identity';
 import { Bus } from './bus.js';
+import { countTransports } from './count-transports.js';
 import { ErrorFilter } from './error-filter.js';
 import { KitModule } from './kit-module.js';
 import { HTTP_LIMITS, Listeners, type BoundAddress, type RequestHandler } from './listeners.js';
@@ -34,18 +36,33 @@ export async function bootstrapService(options: ServiceOptions): Promise<Running
   try {
     const http = await createHttp(options, context);
     const handler = options.intercept?.(http.handler, context) ?? http.handler;
+    const counts = await openCounts(options, context);
     const listeners = await Listeners.bind({
       listeners: options.listeners,
-      handler,
+      handler: counts === undefined ? handler : countTransports(handler, counts),
       limits: { ...HTTP_LIMITS, ...options.http },
       source: options.name,
       logger: context.logger,
     });
-    return announce(options, { ...http, listeners });
+    return announce(options, { ...http, listeners, counts });
   } catch (error) {
     await context.bus?.close();
     throw error;
   }
+}
+
+function openCounts(
+  { transportFile: file }: ServiceOptions,
+  { logger }: ServiceContext,
+): Promise<TransportCounts | undefined> {
+  if (file === undefined) return Promise.resolve(undefined);
+  const onProblem = (reason: string): void => logger.warn({ reason, file }, 'transports_uncounted');
+  return TransportCounts.open({ file, onProblem });
+}
+
+interface Serving extends HttpContext {
+  readonly listeners: Listeners;
+  readonly counts: TransportCounts | undefined;
 }
 
 async function startParts(options: ServiceOptions): Promise<ServiceContext> {
@@ -110,13 +127,13 @@ function requestId(request: IncomingMessage): string {
   return typeof given === 'string' && REQUEST_ID.test(given) ? given : randomUUID();
 }
 
-function announce(
-  options: ServiceOptions,
-  running: HttpContext & { readonly listeners: Listeners },
-): RunningService {
+function announce(options: ServiceOptions, { counts, ...running }: Serving): RunningService {
   const { logger, state, listeners } = running;
   let stopping: Promise<void> | undefined;
-  const stop = (): Promise<void> => (stopping ??= stopService(options, running).finally(release));
+  const stop = (): Promise<void> =>
+    (stopping ??= stopService(options, running)
+      .finally(() => counts?.write())
+      .finally(release));
   const release = options.ownsProcess === false ? () => undefined : handleProcessEnd(stop, logger);
   state.set('ready');
   const { addresses } = listeners;

@@ -194,8 +194,7 @@ export class Bus {
    */
   async #renew(): Promise<void> {
     const old = this.#session;
-    // Without a connection there is nothing to replace: the next one reads the files.
-    if (old === undefined) return;
+    if (old === undefined) return; // The next connection reads the files.
     const next = await BusSession.open(this.#options);
     if (this.#session !== old || this.#stop.signal.aborted) {
       await next.connection.close();

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { Agent, request } from 'node:https';
+import { join } from 'node:path';
 import { TLSSocket } from 'node:tls';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { Module } from '@nestjs/common';
@@ -9,6 +10,7 @@ import {
   issueCertificate,
   LiveTls,
   readTlsFiles,
+  readTransportRecord,
   renewCertificates,
   revokeCertificates,
   signWithNextAuthority,
@@ -41,6 +43,7 @@ beforeEach(async () => {
     listeners: [{ name: 'mtls', host: '127.0.0.1', port: 0, tls: live }],
     logger: pino({ level: 'silent' }),
     ownsProcess: false,
+    transportFile: join(home.paths.state, 'transport', 'engine.json'),
   });
 });
 afterEach(async () => {
@@ -163,6 +166,21 @@ describe('a listener that follows its files', () => {
     await issueCertificate({ home: home.paths, instance: home.instance, kind: 'server' });
     await again;
     expect(live.material.serial).not.toBe(kept.serial);
+  });
+});
+
+describe('how requests came in', () => {
+  it('is counted by identity', async () => {
+    await ask(await agentOf('canary'));
+    await ask(await agentOf('sanctum-server'));
+    await service.stop();
+    const record = await readTransportRecord(join(home.paths.state, 'transport', 'engine.json'));
+    expect(Object.values(record?.days ?? {})).toEqual([
+      [
+        { transport: 'mtls', identity: 'canary', count: 1 },
+        { transport: 'mtls', identity: 'sanctum-server', count: 1 },
+      ],
+    ]);
   });
 });
 

@@ -52,6 +52,8 @@ export interface ServiceOptions {
   readonly drain?: (deadline: AbortSignal) => Promise<void>;
   readonly drainDeadlineMs?: number;
   readonly bus?: ServiceBusOptions;
+  /** Where it is counted who came in how, for `sanctumctl certs migration`. */
+  readonly transportFile?: string;
   /** Opened by the service, which may write to it before anything listens; closed by the kit. */
   readonly audit?: ServiceAudit;
   /** `sanctum_<name>_` by default. */

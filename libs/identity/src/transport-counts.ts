@@ -1,0 +1,130 @@
+import { mkdirSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { errnoOf, writeFileAtomic } from '@sanctum/catalog';
+import { messageOf } from '@sanctum/errors';
+import { z } from 'zod';
+
+/** How a request was let in. `open`: authentication was switched off. */
+export const TRANSPORTS = ['mtls', 'bearer', 'plain-loopback', 'open'] as const;
+export type CountedTransport = (typeof TRANSPORTS)[number];
+
+export interface Hit {
+  readonly transport: CountedTransport;
+  /** Of the certificate; a token and loopback tell nobody's name. */
+  readonly identity: string;
+}
+
+const recordSchema = z.strictObject({
+  /** When counting began. */
+  since: z.iso.datetime(),
+  days: z.record(
+    z.iso.date(),
+    z.array(
+      z.strictObject({
+        transport: z.enum(TRANSPORTS),
+        identity: z.string().max(64),
+        count: z.int().min(1),
+      }),
+    ),
+  ),
+});
+export type TransportRecord = z.output<typeof recordSchema>;
+
+export interface TransportCountsOptions {
+  readonly file: string;
+  /** Told when the file cannot be read or written; counting goes on. */
+  readonly onProblem: (reason: string) => void;
+  readonly now?: () => Date;
+}
+
+/** Days that are kept: the seven that a decision looks at, and the one that is not over. */
+const DAYS_KEPT = 8;
+/** Identities counted by name each day; more are counted together. */
+export const IDENTITIES_MAX = 64;
+const OTHERS = 'others';
+const WRITE_AFTER_MS = 5_000;
+
+/**
+ * Counts who came in how, a day and an identity at a time, in a small file that outlives the
+ * process. The first hit of its kind on a day is on disk at once; of later ones a crash loses those
+ * of the last seconds, so that what is not in the file did not happen.
+ */
+export class TransportCounts {
+  readonly #options: TransportCountsOptions;
+  readonly #since: string;
+  readonly #days: Map<string, Map<string, Hit & { count: number }>>;
+  #timer: NodeJS.Timeout | undefined;
+
+  private constructor(options: TransportCountsOptions, record: TransportRecord) {
+    this.#options = options;
+    this.#since = record.since;
+    this.#days = new Map(
+      Object.entries(record.days).map(([day, hits]) => [
+        day,
+        new Map(hits.map((hit) => [keyOf(hit), hit])),
+      ]),
+    );
+  }
+
+  /** Goes on counting where the file ends. */
+  static async open(options: TransportCountsOptions): Promise<TransportCounts> {
+    const now = options.now?.() ?? new Date();
+    const record = await readTransportRecord(options.file).catch((error: unknown) => {
+      options.onProblem(messageOf(error));
+      return undefined;
+    });
+    mkdirSync(dirname(options.file), { recursive: true, mode: 0o700 });
+    const counts = new TransportCounts(options, record ?? { since: now.toISOString(), days: {} });
+    // That counting began is part of the answer: nothing counted is not nothing known.
+    counts.write();
+    return counts;
+  }
+
+  count(hit: Hit): void {
+    const day = (this.#options.now?.() ?? new Date()).toISOString().slice(0, 10);
+    const hits = this.#days.get(day) ?? new Map<string, Hit & { count: number }>();
+    this.#days.set(day, hits);
+    const isNew = !hits.has(keyOf(hit));
+    const counted = isNew && hits.size >= IDENTITIES_MAX ? { ...hit, identity: OTHERS } : hit;
+    const entry = hits.get(keyOf(counted));
+    if (entry === undefined) {
+      hits.set(keyOf(counted), { ...counted, count: 1 });
+      this.write();
+      return;
+    }
+    entry.count += 1;
+    this.#timer ??= setTimeout(() => this.write(), WRITE_AFTER_MS);
+    this.#timer.unref();
+  }
+
+  write(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    const days = [...this.#days.keys()].sort();
+    for (const day of days.slice(0, -DAYS_KEPT)) this.#days.delete(day);
+    const record: TransportRecord = {
+      since: this.#since,
+      days: Object.fromEntries([...this.#days].map(([day, hits]) => [day, [...hits.values()]])),
+    };
+    try {
+      writeFileAtomic(this.#options.file, `${JSON.stringify(record)}\n`);
+    } catch (error) {
+      this.#options.onProblem(messageOf(error));
+    }
+  }
+}
+
+/** What a service has counted; undefined where it never did. Throws for a file that is no record. */
+export async function readTransportRecord(file: string): Promise<TransportRecord | undefined> {
+  try {
+    return recordSchema.parse(JSON.parse(await readFile(file, 'utf8')));
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+function keyOf({ transport, identity }: Hit): string {
+  return `${transport} ${identity}`;
+}

@@ -1,0 +1,47 @@
+import type { IncomingMessage } from 'node:http';
+import { BlockList, isIP, type Socket } from 'node:net';
+import { TLSSocket } from 'node:tls';
+import { peerIdentity, type Hit, type TransportCounts } from '@sanctum/identity';
+import type { RequestHandler } from './listeners.js';
+
+const UNAUTHORIZED = new Set([401, 403]);
+const loopback = new BlockList();
+loopback.addSubnet('127.0.0.0', 8, 'ipv4');
+loopback.addAddress('::1', 'ipv6');
+loopback.addSubnet('::ffff:127.0.0.0', 104, 'ipv6');
+
+/** Counts each request that was let in, by how it came; what was turned away is not a use. */
+export function countTransports(next: RequestHandler, counts: TransportCounts): RequestHandler {
+  const known = new WeakMap<Socket, Hit | undefined>();
+  const ofConnection = (socket: Socket): Hit | undefined => {
+    if (!known.has(socket)) known.set(socket, connectionHit(socket));
+    return known.get(socket);
+  };
+  return (request, response) => {
+    const hit = ofConnection(request.socket) ?? beyondHit(request);
+    response.once('close', () => {
+      if (response.headersSent && !UNAUTHORIZED.has(response.statusCode)) counts.count(hit);
+    });
+    next(request, response);
+  };
+}
+
+/** What the connection alone tells; undefined for a plain one from beyond this machine. */
+function connectionHit(socket: Socket): Hit | undefined {
+  if (socket instanceof TLSSocket) {
+    return { transport: 'mtls', identity: peerIdentity(socket)?.name ?? 'unnamed' };
+  }
+  return isLoopback(socket.remoteAddress)
+    ? { transport: 'plain-loopback', identity: '' }
+    : undefined;
+}
+
+function beyondHit({ headers }: IncomingMessage): Hit {
+  const transport = headers.authorization === undefined ? 'open' : 'bearer';
+  return { transport, identity: '' };
+}
+
+function isLoopback(address: string | undefined): boolean {
+  if (address === undefined) return false;
+  return loopback.check(address, isIP(address) === 6 ? 'ipv6' : 'ipv4');
+}
