@@ -28,7 +28,12 @@ export function asKnownError(error: unknown): unknown {
   const status = statusOf(error);
   const code = status === undefined ? undefined : CODE_BY_STATUS[status];
   if (code === undefined) return error;
-  return new SanctumError(code, messageOf(error), { cause: error });
+  return new SanctumError(code, withoutQuery(messageOf(error)), { cause: error });
+}
+
+/** Nest names the whole target of a route it does not have; some put keys into queries. */
+function withoutQuery(message: string): string {
+  return message.replace(/(\/\S*?)\?\S*/g, '$1');
 }
 
 export interface ErrorReply {
