@@ -3,7 +3,8 @@ import { loadInstance } from '@sanctum/catalog';
 import { isSanctumError, messageOf } from '@sanctum/errors';
 import { Command, InvalidArgumentError } from 'commander';
 import { readEnvironment } from './env.js';
-import { ROUTER_VERSION, startRouter } from './start-router.js';
+import { startRouter } from './start-router.js';
+import { ROUTER_VERSION } from './version.js';
 
 interface Flags {
   readonly routerConfig?: string;

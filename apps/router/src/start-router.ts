@@ -34,6 +34,7 @@ import { LiveRoutes } from './reload/live-routes.js';
 import { UpstreamCertificates } from './upstream/certificate-watch.js';
 import { ROUTER_IDENTITY } from './upstream/upstream-tls.js';
 import type { Backend } from './upstream/upstream.js';
+import { ROUTER_VERSION } from './version.js';
 
 export interface RouterOptions {
   readonly instance: Instance;
@@ -52,8 +53,6 @@ export interface RouterOptions {
   /** Signals end the process; off inside a test. */
   readonly ownsProcess?: boolean;
 }
-
-export const ROUTER_VERSION = '0.1.0';
 
 /**
  * Brings the router up: configuration and certificates are judged before any port opens. Throws
@@ -210,6 +209,7 @@ function serviceOptions(options: RouterOptions, parts: Parts): ServiceOptions {
     drain: () => admission.drain().finally(() => parts.keeper.stop()),
     drainDeadlineMs: limits.drainMs,
     audit: parts.audit,
+    transportFile: join(parts.home.state, 'transport', 'router.json'),
     ...(bus === undefined ? {} : { bus }),
     ...(options.ownsProcess === undefined ? {} : { ownsProcess: options.ownsProcess }),
   };

@@ -1,0 +1,1 @@
+export const ROUTER_VERSION = '0.1.0';
