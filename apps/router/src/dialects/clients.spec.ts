@@ -185,6 +185,14 @@ describe('a conversation with tools', () => {
     });
     expect(received().headers['x-api-key']).toBeUndefined();
   });
+
+  it('is JSON for the upstream, whatever the client called it', async () => {
+    const body = JSON.stringify({ model: 'zoo-engine', max_tokens: 9, messages: QUESTION });
+    const headers = { 'content-type': 'text/plain' };
+    const answer = await fetch(`${router.url}/v1/messages`, { method: 'POST', body, headers });
+    expect(await answer.json()).toMatchObject({ type: 'message' });
+    expect(received().headers['content-type']).toBe('application/json');
+  });
 });
 
 describe('choice and failover are the same', () => {

@@ -13,7 +13,7 @@ export interface Outgoing {
   /** Below `/v1`, with query. */
   readonly target: string;
   readonly body: Buffer;
-  /** Besides those passed on from the client. */
+  /** Instead of those of the same names that the client sent, and besides the others. */
   readonly headers: readonly string[];
 }
 
@@ -80,8 +80,7 @@ export class Edge {
     }
     const { translation, chatBody } = this.#translated(body);
     this.response.translate(translation);
-    // An answer must be readable to be translated.
-    const headers = [...credentialHeaders(upstream), 'accept-encoding', 'identity'];
+    const headers = [...credentialHeaders(upstream), ...TRANSLATED_HEADERS];
     return { target: DIALECT_PATHS.chat, body: chatBody, headers };
   }
 
@@ -113,6 +112,16 @@ export function outgoingTo(
 ): Outgoing {
   if (edge !== undefined) return edge.outgoing(upstream, { request, target, body });
   return { target, body, headers: credentialHeaders(upstream) };
+}
+
+/** What was sent is JSON now, and what comes back must be readable. */
+const TRANSLATED_HEADERS = ['content-type', 'application/json', 'accept-encoding', 'identity'];
+
+/** Flat lists of names and values, the names in lower case. */
+export function replaceHeaders(headers: readonly string[], own: readonly string[]): string[] {
+  const names = new Set(own.filter((_, index) => index % 2 === 0));
+  const kept = headers.filter((_, index) => !names.has(headers[index - (index % 2)] ?? ''));
+  return [...kept, ...own];
 }
 
 function credentialHeaders({ authorization }: Upstream): string[] {

@@ -99,7 +99,7 @@ function controlPaths(): Record<string, object> {
 }
 
 function posted({ summary, request, answer, streams, error }: Posted): object {
-  const stream = { 'text/event-stream': { schema: { type: 'string' } } };
+  const stream = { 'text/event-stream': { schema: { description: 'Server-sent events.' } } };
   return {
     post: {
       summary,

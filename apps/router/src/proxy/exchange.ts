@@ -13,7 +13,7 @@ import {
 import type { Caller } from '../audit/request-audit.js';
 import { RequestHealth } from '../health/request-health.js';
 import type { ClientResponse } from '../dialects/client-response.js';
-import { outgoingTo, type Edge } from '../dialects/edge.js';
+import { outgoingTo, replaceHeaders, type Edge } from '../dialects/edge.js';
 import { routeLabel } from '../metrics.js';
 import type { RouterLimits } from '../limits.js';
 import { answerHeaders, type AnswerHeaders, type Provenance } from './answer-head.js';
@@ -188,7 +188,7 @@ export class Exchange implements AttemptOwner {
     }
     const { request, requestId } = this.#start;
     const { target, body, headers: own } = outgoingTo(upstream, this.#start, this.#body);
-    const headers = [...forwardedHeaders(request, requestId), ...own];
+    const headers = replaceHeaders(forwardedHeaders(request, requestId), own);
     headers.push(...callerHeaders(request, upstream.transport));
     const attempt = new Attempt(this, upstream);
     this.#attempt = attempt;
