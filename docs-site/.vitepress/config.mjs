@@ -19,7 +19,10 @@ export default defineConfig({
         text: 'Run',
         items: [
           { text: 'Models', link: '/models' },
+          { text: 'Manifests', link: '/manifests' },
           { text: 'Identities', link: '/identities' },
+          { text: 'Secrets', link: '/secrets' },
+          { text: 'Audit', link: '/audit' },
           { text: 'Configuration', link: '/configuration' },
           { text: 'Compatibility', link: '/compatibility' },
         ],
