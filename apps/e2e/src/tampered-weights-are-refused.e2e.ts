@@ -1,8 +1,8 @@
-import { cp, mkdtemp, open, readdir, rm } from 'node:fs/promises';
+import { cp, mkdtemp, open, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { checkout, runProgram } from './instance.js';
+import { checkout, Instance, runProgram } from './instance.js';
 
 describe('tampered weights are refused before a port opens', () => {
   let folder: string;
@@ -33,6 +33,18 @@ describe('tampered weights are refused before a port opens', () => {
     expect(code).not.toBe(0);
     expect(stdout + stderr).toContain(weights);
     expect(stdout).not.toContain('"msg":"ready"');
+
+    const instance = await Instance.create();
+    await instance.up();
+    await instance.run('down');
+    const file = path.join(instance.home, 'instance.yaml');
+    const text = await readFile(file, 'utf8');
+    const tampered = JSON.stringify(path.join(folder, 'padawan'));
+    await writeFile(file, text.replace(/^( {4}model: ).*$/m, `$1${tampered}`));
+    const refused = await instance.up();
+    expect(refused.code).not.toBe(0);
+    expect(refused.stderr + refused.stdout).toContain(`${weights ?? ''} does not have the hash`);
+    expect(await instance.destroy()).toEqual([]);
   });
 });
 

@@ -15,10 +15,11 @@ import {
   ensureInstance,
   writeNatsConfig,
 } from '../instance/prepare.js';
-import { proveModel } from '../instance/model.js';
+import { readModelSummary } from '../instance/model.js';
 import type { Site } from '../instance/site.js';
 import type { Terminal } from '../terminal/terminal.js';
 import { askCanary } from './canary.js';
+import { EngineWatch } from './engine-watch.js';
 import { down, reapLeftovers } from './down.js';
 import { launchDetached, launchHere, type Launch } from './launch.js';
 
@@ -46,10 +47,16 @@ export async function up(options: UpOptions): Promise<void> {
     return;
   }
   const instance = await prepare(options);
-  const launch = options.detach
-    ? await launchDetached(site, selection)
-    : await launchHere(site, selection);
-  await follow(launch, options);
+  const engineWatch = new EngineWatch(site);
+  let launch: Launch;
+  try {
+    launch = options.detach
+      ? await launchDetached(site, selection)
+      : await launchHere(site, selection);
+    await follow(launch, engineWatch, options);
+  } finally {
+    await engineWatch.stop();
+  }
   if (only === undefined) {
     await greet(instance, options);
   }
@@ -127,25 +134,15 @@ async function prepareNats(instance: Instance, { site, terminal, yes }: UpOption
   });
 }
 
-async function prepareModel(
-  instance: Instance,
-  { site, terminal, only }: UpOptions,
-): Promise<void> {
+async function prepareModel(instance: Instance, { terminal, only }: UpOptions): Promise<void> {
   const { engine } = instance.services;
   if (engine?.enabled !== true || only?.includes('engine') === false) {
     return;
   }
-  await terminal.step('model', async (progress) => {
-    const model = await proveModel(engine, {
-      paths: site.paths,
-      onProgress: ({ hashedBytes, totalBytes }) => {
-        progress.update(`${Math.floor((100 * hashedBytes) / totalBytes)} % verified`);
-      },
-    });
-    for (const alert of model.alerts) terminal.say(`! ${alert}`);
-    const megabytes = (model.bytes / 1e6).toFixed(1);
-    const detail = `${model.id}, ${megabytes} MB, signature and ${model.files} hashes verified`;
-    return { value: undefined, detail };
+  // Hashes are the engine's to prove, of the very files that it maps.
+  await terminal.step('model', async () => {
+    const { id } = readModelSummary(engine);
+    return Promise.resolve({ value: undefined, detail: `${id}, signature verified` });
   });
 }
 
@@ -164,16 +161,19 @@ async function prepareFallback(
 }
 
 /** One line per service as it becomes ready; a failure ends what was started, and says why. */
-async function follow(launch: Launch, options: UpOptions): Promise<void> {
+async function follow(launch: Launch, engineWatch: EngineWatch, options: UpOptions): Promise<void> {
   const { terminal, site } = options;
   const names = wantedServices(loadInstance(site.paths.instanceFile), options);
   try {
     for (const name of names) {
-      await terminal.step(name, async () => ({
-        value: undefined,
-        detail: await launch.untilReady(name),
-      }));
+      await terminal.step(name, async (progress) => {
+        if (name === 'engine') {
+          engineWatch.onPercent = (percent) => progress.update(`${percent} % verified`);
+        }
+        return { value: undefined, detail: await launch.untilReady(name) };
+      });
     }
+    for (const alert of engineWatch.alerts) terminal.say(`! ${alert}`);
   } catch (error) {
     await launch.stop();
     throw error;

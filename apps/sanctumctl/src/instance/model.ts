@@ -28,8 +28,8 @@ export interface ProvenModel extends ModelSummary {
 }
 
 /**
- * Checks signature, every hash and what was served here before, and closes the model again: the
- * engine proves the files it maps by itself.
+ * Checks signature, every hash and what was served here before, and closes the model again. For
+ * whoever asks; an engine proves the files it maps by itself.
  *
  * @throws SanctumError `manifest_refused` naming the file at fault
  */
@@ -59,15 +59,24 @@ export async function proveModel(
   }
 }
 
-/** Name and digest by the signed manifest alone; null where there is none that is trusted. */
+/**
+ * Name and digest by the signed manifest alone: no file of the model is read.
+ *
+ * @throws SanctumError `manifest_refused`
+ */
+export function readModelSummary(engine: EngineSection): ModelSummary {
+  const { manifest, digest } = readSignedManifest(modelTrustFiles(engine));
+  return { id: modelId(engine, manifest.header), digest };
+}
+
+/** The same, or null where there is none that is trusted. */
 export function summariseModel(instance: Instance): ModelSummary | null {
   const { engine } = instance.services;
   if (engine === undefined) {
     return null;
   }
   try {
-    const { manifest, digest } = readSignedManifest(modelTrustFiles(engine));
-    return { id: modelId(engine, manifest.header), digest };
+    return readModelSummary(engine);
   } catch {
     return null;
   }
