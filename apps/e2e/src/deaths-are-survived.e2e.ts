@@ -1,12 +1,6 @@
-import { spawn, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
-import { readFile, writeFile } from 'node:fs/promises';
-import path from 'node:path';
-import { createInterface } from 'node:readline';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { checkout, Instance } from './instance.js';
-
-const SECOND_ENGINE = path.join(checkout, 'apps/engine/dist/bundle/main.mjs');
+import { Instance } from './instance.js';
+import { addFallback, startSecondEngine, type SecondEngine } from './second-engine.js';
 
 describe('the death of a process is survived', () => {
   let instance: Instance;
@@ -53,38 +47,19 @@ describe('the death of a process is survived', () => {
 
 describe('a second engine takes over without the client noticing', () => {
   let instance: Instance;
-  let second: ChildProcess | undefined;
+  let second: SecondEngine | undefined;
 
   beforeAll(async () => {
     instance = await Instance.create();
     expect(await instance.up()).toMatchObject({ code: 0 });
-    const models = path.join(checkout, 'deploy/models');
-    second = spawn(
-      process.execPath,
-      [
-        SECOND_ENGINE,
-        ...['--model', path.join(models, 'padawan'), '--port', '0'],
-        ...['--manifest', path.join(models, 'padawan.manifest.sha256')],
-        ...['--manifest-sig', path.join(models, 'padawan.manifest.sha256.sig')],
-        ...['--manifest-pubkey', path.join(checkout, 'deploy/trust/manifest-pubkey.ed25519')],
-      ],
-      { stdio: ['ignore', 'pipe', 'inherit'] },
-    );
-    const url = await readyUrl(second);
-    const file = path.join(instance.home, 'instance.yaml');
-    const text = await readFile(file, 'utf8');
-    const council = text.indexOf('council-secure:', text.indexOf('backends:'));
-    const line = text.indexOf('url:', council);
-    const indent = text.slice(text.lastIndexOf('\n', line) + 1, line);
-    const end = text.indexOf('\n', line) + 1;
-    const fallback = `${indent}fallback_urls:\n${indent}  - ${url}/v1\n`;
-    await writeFile(file, text.slice(0, end) + fallback + text.slice(end));
+    second = await startSecondEngine();
+    await addFallback(instance, second.url);
     expect((await instance.run('down')).code).toBe(0);
     expect(await instance.up()).toMatchObject({ code: 0 });
   });
 
   afterAll(async () => {
-    second?.kill('SIGKILL');
+    second?.kill();
     expect(await instance.destroy()).toEqual([]);
   });
 
@@ -134,21 +109,4 @@ async function eventually<T>(attempt: () => Promise<T>): Promise<T> {
       if (Date.now() > deadline) throw error;
     }
   }
-}
-
-/** The first listener's URL from the engine's `ready` log line. */
-async function readyUrl(child: ChildProcess): Promise<string> {
-  if (!child.stdout) throw new Error('the engine was started without a pipe');
-  const lines = createInterface({ input: child.stdout });
-  const exited = once(child, 'exit').then(() => {
-    throw new Error('the second engine ended before it was ready');
-  });
-  const ready = (async () => {
-    for await (const line of lines) {
-      const entry = JSON.parse(line) as { msg?: string; addresses?: { url: string }[] };
-      if (entry.msg === 'ready' && entry.addresses?.[0]) return entry.addresses[0].url;
-    }
-    throw new Error('the second engine printed no ready line');
-  })();
-  return Promise.race([ready, exited]);
 }

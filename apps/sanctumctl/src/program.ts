@@ -7,6 +7,7 @@ import { logs } from './commands/logs.js';
 import { status } from './commands/status.js';
 import { supervise } from './commands/supervise.js';
 import { up } from './commands/up.js';
+import { addDrillCommands } from './drill-commands.js';
 import { EXIT } from './exit-codes.js';
 import { addModelCommands } from './model-commands.js';
 import { addCertificateCommands } from './trust-commands.js';
@@ -36,6 +37,7 @@ export function createProgram(context: Context): Command {
   addModelCommands(program, context);
   addAuditCommands(program, context);
   addSecretCommands(program, context);
+  addDrillCommands(program, context);
   addInternalCommands(program, context);
   return program;
 }
