@@ -1,5 +1,6 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { addAuditCommands, addSecretCommands } from './audit-commands.js';
+import { addBusCommands } from './bus-commands.js';
 import { chat } from './commands/chat.js';
 import { doctor } from './commands/doctor.js';
 import { down } from './commands/down.js';
@@ -35,6 +36,7 @@ export function createProgram(context: Context): Command {
   addConversationCommands(program, context);
   addCertificateCommands(program, context);
   addModelCommands(program, context);
+  addBusCommands(program, context);
   addAuditCommands(program, context);
   addSecretCommands(program, context);
   addDrillCommands(program, context);

@@ -82,8 +82,14 @@ export {
   type SubjectDefinition,
   type SubjectName,
 } from './nats-subjects.js';
-export { EVENT_BYTES_MAX, STREAMS, STREAM_NAMES, type StreamDefinition } from './nats-streams.js';
-export { permissionsFor, type Permissions } from './nats-permissions.js';
+export {
+  DELIVERIES_MAX,
+  EVENT_BYTES_MAX,
+  STREAMS,
+  STREAM_NAMES,
+  type StreamDefinition,
+} from './nats-streams.js';
+export { permissionsFor, streamsOf, type Permissions } from './nats-permissions.js';
 export {
   NATS_LIMITS,
   renderNatsConfig,

@@ -36,11 +36,16 @@ describe('permissions', () => {
     expect(permissionsFor('engine')).toEqual({
       publish: [
         'sanctum.heartbeat.engine',
+        'sanctum.audit.head.engine',
+        'sanctum.incident.audit-trouble',
+        'sanctum.incident.manifest-alert',
         'sanctum.incident.worker-restarted',
         '$JS.API.STREAM.CREATE.INCIDENTS',
+        '$JS.API.STREAM.CREATE.DEADLETTERS',
       ],
       subscribe: [
         '_INBOX.engine.>',
+        'sanctum.audit.head.*',
         ...['PING', 'INFO', 'STATS'].flatMap((verb) => [
           `$SRV.${verb}`,
           `$SRV.${verb}.engine`,
@@ -70,7 +75,17 @@ describe('permissions', () => {
       expect(eventSchema(subject)).toBeDefined();
     }
     expect(eventSchema(heartbeatSubject('engine'))).toBeUndefined();
-    expect(STREAM_NAMES.map((name) => STREAMS[name].messageBytesMax)).toEqual([EVENT_BYTES_MAX]);
+    expect(STREAMS.INCIDENTS.messageBytesMax).toBe(EVENT_BYTES_MAX);
+  });
+
+  it('bounds every stream in messages, bytes, age and size of a message', () => {
+    for (const name of STREAM_NAMES) {
+      const { messagesMax, bytesMax, ageMaxMs, messageBytesMax } = STREAMS[name];
+      for (const limit of [messagesMax, bytesMax, ageMaxMs, messageBytesMax]) {
+        expect(limit).toBeGreaterThan(0);
+      }
+      expect(STREAMS[name].name).toBe(name);
+    }
   });
 });
 

@@ -6,6 +6,7 @@ import {
   SERVICE_API_VERBS,
   subjectDefinitions,
   subscription,
+  type StreamName,
 } from './nats-subjects.js';
 
 export interface Permissions {
@@ -25,9 +26,7 @@ export function permissionsFor(identity: Identity): Permissions {
   const publish = [
     ...published.map((entry) => entry.subject.replace('{service}', service ?? '')),
     // A publisher makes its stream when it is not there yet, and can neither change nor empty it.
-    ...unique(published.map((entry) => entry.stream)).map(
-      (name) => `$JS.API.STREAM.CREATE.${name}`,
-    ),
+    ...streamsOf(identity).map((name) => `$JS.API.STREAM.CREATE.${name}`),
     ...(identity === 'sanctumctl' ? operatorRequests() : []),
   ];
   const subscribe = [
@@ -43,9 +42,19 @@ function questions(verb: string, service: string): string[] {
   return [`$SRV.${verb}`, `$SRV.${verb}.${service}`, `$SRV.${verb}.${service}.*`];
 }
 
-/** The operator reads and manages streams, and asks the services. */
+/** The streams an identity needs: those it publishes to, and that of what consumers give up. */
+export function streamsOf(identity: Identity): readonly StreamName[] {
+  const names = subjectDefinitions()
+    .filter((entry) => entry.publishers.includes(identity))
+    .flatMap((entry) => entry.stream ?? []);
+  return names.length === 0 ? [] : [...new Set<StreamName>([...names, 'DEADLETTERS'])];
+}
+
+/** The operator reads and manages streams, says again what was given up, and asks the services. */
 function operatorRequests(): string[] {
   return [
+    ...subjectDefinitions().flatMap((entry) => (entry.stream === undefined ? [] : entry.subject)),
+    '$JS.API.STREAM.MSG.DELETE.DEADLETTERS',
     SERVICE_API_SUBJECTS,
     '$JS.API.INFO',
     '$JS.API.STREAM.NAMES',
@@ -60,8 +69,4 @@ function operatorRequests(): string[] {
       `$JS.ACK.${name}.>`,
     ]),
   ];
-}
-
-function unique(names: readonly (string | undefined)[]): string[] {
-  return [...new Set(names.filter((name) => name !== undefined))];
 }

@@ -24,8 +24,24 @@ export const STREAMS: Readonly<Record<StreamName, StreamDefinition>> = {
     ageMaxMs: 90 * DAY_MS,
     duplicateWindowMs: DAY_MS,
   },
+  // What the server says when a consumer gave a message up; the message itself stays in its stream.
+  DEADLETTERS: {
+    name: 'DEADLETTERS',
+    subjects: [
+      '$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.>',
+      '$JS.EVENT.ADVISORY.CONSUMER.MSG_TERMINATED.>',
+    ],
+    messagesMax: 10_000,
+    bytesMax: 8 << 20,
+    messageBytesMax: 4 << 10,
+    ageMaxMs: 90 * DAY_MS,
+    duplicateWindowMs: 120_000,
+  },
 };
-export const STREAM_NAMES: readonly StreamName[] = ['INCIDENTS'];
+export const STREAM_NAMES: readonly StreamName[] = ['INCIDENTS', 'DEADLETTERS'];
+
+/** Deliveries of one message to one consumer; then it is a dead letter. */
+export const DELIVERIES_MAX = 5;
 
 /** The largest event, envelope included; the bus refuses a larger one before it is stored. */
 export const EVENT_BYTES_MAX = 16 << 10;

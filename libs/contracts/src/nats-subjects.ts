@@ -19,7 +19,7 @@ import {
   type WorkerRestarted,
 } from './nats-payloads.js';
 
-export type StreamName = 'INCIDENTS';
+export type StreamName = 'INCIDENTS' | 'DEADLETTERS';
 
 export interface SubjectDefinition {
   /** The subject; `{service}` stands for the token of the identity's own service. */

@@ -10,7 +10,7 @@ import {
   inboxPrefix,
   SERVICES,
   STREAMS,
-  subjectDefinitions,
+  streamsOf,
   type ServiceName,
   type StreamDefinition,
 } from '@sanctum/contracts';
@@ -99,12 +99,8 @@ export class BusSession {
   /** Makes the streams this service publishes to, where they are missing. */
   async #ensureStreams(): Promise<void> {
     const { service, logger } = this.#options;
-    const identity = SERVICES[service];
-    const names = subjectDefinitions()
-      .filter((entry) => entry.publishers.includes(identity))
-      .flatMap((entry) => entry.stream ?? []);
     const manager = await jetstreamManager(this.connection, { checkAPI: false });
-    for (const name of new Set(names)) {
+    for (const name of streamsOf(SERVICES[service])) {
       try {
         await manager.streams.add(streamConfig(STREAMS[name]));
       } catch (error) {
