@@ -1,10 +1,11 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { request } from 'node:https';
 import { networkInterfaces, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { homePaths, type HomePaths } from '@sanctum/catalog';
 import { clientTlsOptions, initPki, readTlsFiles } from '@sanctum/identity';
+import { BAD_CERTIFICATES, badCertificate, waitUntil } from '@sanctum/testing';
 import { chat, EngineProcess } from './testing/engine-process.js';
 import { sealModel } from './testing/sealed-model.js';
 
@@ -33,7 +34,11 @@ beforeAll(async () => {
   const instance = { instance: { name: 'test' }, services: { engine: section } };
   writeFileSync(home.instanceFile, JSON.stringify(instance));
   writeFileSync(home.councilToken, `${TOKEN}\n`, { mode: 0o600 });
+  // The key of the CA is nothing a service needs or reads.
+  const away = join(root, 'ca.key');
+  renameSync(home.ca.key, away);
   engine = await EngineProcess.start([], { SANCTUM_HOME: home.home });
+  renameSync(away, home.ca.key);
 });
 
 afterAll(async () => {
@@ -134,6 +139,29 @@ describe('the mTLS listener', () => {
     const reply = await overTls(clientTlsOptions(await readTlsFiles(paths, 'client')));
     expect(reply.status).toBe(403);
     expect(JSON.parse(reply.body)).toMatchObject({ error: { code: 'forbidden' } });
+  });
+});
+
+describe('a certificate that must be refused', () => {
+  it.each(BAD_CERTIFICATES)('is: %s', async (fault) => {
+    const options = { home, instance: 'test', identity: 'sanctum-server' } as const;
+    const bad = await badCertificate(fault, options);
+    const ca = readFileSync(home.ca.cert, 'utf8');
+    const status = await waitUntil(
+      async () => {
+        const reply = await overTls({ ca, ...bad }).catch(() => ({ status: -1 }));
+        // What is revoked is known within a second.
+        return reply.status === 200 && fault === 'revoked' ? undefined : reply.status;
+      },
+      { what: 'the certificate is refused', timeoutMs: 5000 },
+    );
+    const named = fault === 'without an identity' || fault === 'of another instance';
+    expect(status).toBe(named ? 403 : -1);
+    const good = await readTlsFiles(
+      { ca: home.ca.cert, ...home.client('sanctum-server') },
+      'client',
+    );
+    expect((await overTls(clientTlsOptions(good))).status).toBe(200);
   });
 });
 

@@ -1,4 +1,6 @@
+import { readFileSync, renameSync } from 'node:fs';
 import { request, type RequestOptions } from 'node:https';
+import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import {
   clientTlsOptions,
@@ -14,7 +16,6 @@ import {
   waitUntil,
   type TempHome,
 } from '@sanctum/testing';
-import { readFileSync } from 'node:fs';
 import { startTestRouter, type TestRouter } from './router.fixture.js';
 
 const CHAT = { model: 'm', messages: [{ role: 'user', content: 'hi' }] };
@@ -76,6 +77,18 @@ describe('the mTLS listener of the router', () => {
   it('answers an identity of this instance', async () => {
     const { mtlsPort } = await started();
     expect((await ask(mtlsPort, await certificateOf('council-offbox'))).status).toBe(200);
+  });
+
+  it('comes up and serves without the key of the CA', async () => {
+    const { ca } = home.paths;
+    const away = join(home.paths.home, 'away.key');
+    renameSync(ca.key, away);
+    try {
+      const { mtlsPort } = await started();
+      expect((await ask(mtlsPort, await certificateOf('council-offbox'))).status).toBe(200);
+    } finally {
+      renameSync(away, ca.key);
+    }
   });
 
   it('refuses who has no certificate', async () => {
