@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import {
   existsSync,
   mkdtempSync,
@@ -6,6 +7,7 @@ import {
   renameSync,
   rmSync,
   statSync,
+  writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -163,5 +165,51 @@ describe('certs migration', () => {
     expect(await run('certs', 'migration')).toMatch(/Bearer stays: last used on .*engine/);
     const report = JSON.parse(await run('certs', 'migration', '--json')) as { bearer: object };
     expect(report.bearer).toMatchObject({ retire: false });
+  });
+});
+
+describe('certs sign', () => {
+  const openssl = (...args: readonly string[]) =>
+    execFileSync('openssl', args, { stdio: ['ignore', 'pipe', 'ignore'] }).toString();
+
+  it('signs for a key that stays elsewhere, for whom the operator says', async () => {
+    const [key, csr, out] = ['key', 'csr', 'crt'].map((end) => join(folder, `offbox.${end}`));
+    const curve = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes'];
+    openssl('req', '-new', ...curve, '-keyout', `${key}`, '-out', `${csr}`, '-subj', '/CN=engine');
+    await run('certs', 'sign', `${csr}`, '--identity', 'council-offbox', '--out', `${out}`);
+    const { ca } = site().paths;
+    const info = describeCertificate(readFileSync(`${out}`, 'utf8'), `${out}`);
+    expect(info).toMatchObject({ kind: 'client', identity: { name: 'council-offbox' } });
+    expect(openssl('verify', '-CAfile', ca.cert, `${out}`)).toContain('OK');
+    const keyOf = (...args: string[]) => openssl(...args);
+    expect(keyOf('x509', '-in', `${out}`, '-noout', '-pubkey')).toBe(
+      keyOf('pkey', '-in', `${key}`, '-pubout'),
+    );
+    const lists = readFileSync(ca.cert.replace(/crt$/, 'crl'), 'utf8');
+    await run('certs', 'revoke', info.serial);
+    expect(readFileSync(ca.cert.replace(/crt$/, 'crl'), 'utf8')).not.toBe(lists);
+    const crl = openssl('crl', '-in', ca.cert.replace(/crt$/, 'crl'), '-noout', '-text');
+    expect(crl).toContain(`Serial Number: ${info.serial}`);
+    const check = ['verify', '-crl_check', '-CRLfile', ca.cert.replace(/crt$/, 'crl')];
+    expect(() => openssl(...check, '-CAfile', ca.cert, `${out}`)).toThrow();
+    expect(openssl(...check, '-CAfile', ca.cert, site().paths.client('engine').cert)).toContain(
+      'OK',
+    );
+  });
+
+  it('refuses what is no request, and one whose sender has not the key', async () => {
+    const csr = join(folder, 'bad.csr');
+    const sign = () => run('certs', 'sign', csr, '--identity', 'drift', '--out', `${csr}.crt`);
+    await expect(sign()).rejects.toThrow(/bad\.csr cannot be read/);
+    writeFileSync(csr, 'rubbish');
+    await expect(sign()).rejects.toThrow(/request cannot be read/);
+    const curve = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes'];
+    openssl('req', '-new', ...curve, '-keyout', `${csr}.key`, '-out', csr, '-subj', '/CN=x');
+    const lines = readFileSync(csr, 'utf8').trim().split('\n');
+    const der = Buffer.from(lines.slice(1, -1).join(''), 'base64');
+    der[der.length - 1] = (der.at(-1) ?? 0) ^ 1;
+    const [head = '', end = ''] = [lines[0], lines.at(-1)];
+    writeFileSync(csr, `${head}\n${der.toString('base64')}\n${end}\n`);
+    await expect(sign()).rejects.toThrow(/not signed by the key it is for/);
   });
 });

@@ -6,6 +6,7 @@ import {
   type RolloverStep,
 } from './commands/certs-life.js';
 import { certsMigration } from './commands/certs-migration.js';
+import { certsSign } from './commands/certs-sign.js';
 import { certsInit, certsIssue, certsList, certsVerify } from './commands/certs.js';
 import { EXIT } from './exit-codes.js';
 import { collect, wholeNumber, withHome, type Context, type HomeOption } from './program.js';
@@ -69,6 +70,21 @@ function addLifeCommands(certs: Command, { terminal, site }: Pick<Context, 'term
     .option('--replace', 'issue a new certificate first, and revoke the ones before it', false)
     .action(async (target: string, options: HomeOption & { replace: boolean }) =>
       certsRevoke(site(options), terminal, { target, replace: options.replace }),
+    );
+  withHome(certs.command('sign'))
+    .description('sign a request of another machine, whose key stays there')
+    .argument('<request>', 'PEM file of a PKCS #10 request')
+    .requiredOption('--identity <name>', 'whose certificate it will be')
+    .requiredOption('--out <file>', 'where to write the certificate')
+    .option('--days <count>', 'lifetime', wholeNumber)
+    .action(
+      async (
+        request: string,
+        options: HomeOption & { identity: string; out: string; days?: number },
+      ) => {
+        const { identity, out, days } = options;
+        await certsSign(site(options), terminal, { request, identity, out, days });
+      },
     );
   withHome(certs.command('migration'))
     .description('who came in how over seven days, and whether bearer may be retired')

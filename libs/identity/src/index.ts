@@ -72,3 +72,4 @@ export {
   type TransportCountsOptions,
   type TransportRecord,
 } from './transport-counts.js';
+export { signRequest, type SignedRequest, type SignRequestOptions } from './sign-request.js';
