@@ -25,6 +25,7 @@ export default defineConfig({
           { text: 'Audit', link: '/audit' },
           { text: 'Configuration', link: '/configuration' },
           { text: 'Endpoints', link: '/endpoints' },
+          { text: 'Failover', link: '/failover' },
           { text: 'Compatibility', link: '/compatibility' },
           { text: 'Python fallback', link: '/fallback' },
         ],

@@ -5,6 +5,7 @@ export {
   type BackendRoute,
   type RoutingPolicy,
 } from './backend-route.js';
+export { RateLimit } from './rate-limit.js';
 export { compileRoutingTable, type RoutingTable } from './routing-table.js';
 export {
   AUTO_MODEL,
@@ -89,3 +90,4 @@ export { EventStreamDecoder, wholeEventsEnd, type StreamEvent } from './event-st
 export { FirstContentDetector, type StreamVerdict } from './first-content.js';
 export { exceedsJsonElements } from './json-bytes.js';
 export { MULTIPART_LIMITS, multipartField } from './multipart-field.js';
+export { DECISION_DIAGRAM, renderDecisionTable } from './decision-table.js';
