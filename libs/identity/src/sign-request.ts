@@ -1,3 +1,4 @@
+import { webcrypto } from 'node:crypto';
 import { messageOf, SanctumError } from '@sanctum/errors';
 import { KEY_ALGORITHM } from './authority.js';
 import { signLeaf, type IssueClientOptions } from './issue.js';
@@ -26,10 +27,13 @@ export async function signRequest(options: SignRequestOptions): Promise<SignedRe
   return withPkiLock(options.home, async () => signLeaf({ ...options, kind: 'client' }, publicKey));
 }
 
-async function provenKey(text: string) {
+async function provenKey(text: string): Promise<webcrypto.CryptoKey> {
   try {
     const request = new x509.Pkcs10CertificateRequest(text);
-    const publicKey = await request.publicKey.export(KEY_ALGORITHM, ['verify']);
+    const { rawData } = request.publicKey;
+    const publicKey = await webcrypto.subtle.importKey('spki', rawData, KEY_ALGORITHM, true, [
+      'verify',
+    ]);
     if (await request.verify()) return publicKey;
   } catch (error) {
     throw unusable(`cannot be read: ${messageOf(error)}`, error);
