@@ -1,6 +1,6 @@
 import { SanctumError } from '@sanctum/errors';
 import { DEFAULT_SCHEDULER_LIMITS } from '@sanctum/generation';
-import { openVerified, TrustState, type VerifiedModel } from '@sanctum/manifest';
+import type { VerifiedModel } from '@sanctum/manifest';
 import {
   bootstrapService,
   createLogger,
@@ -10,6 +10,7 @@ import {
 } from '@sanctum/service-kit';
 import type { Logger } from 'pino';
 import { readToken } from './access/token-file.js';
+import { openAudit, proveModel, publishAlerts, recordServed } from './model-proof.js';
 import { workerProgram } from './host/worker-program.js';
 import { WorkerHost } from './host/worker-host.js';
 import { Admission } from './serving/admission.js';
@@ -36,12 +37,14 @@ export async function runEngine(
   const token = readToken(settings.auth.tokenFile);
   const listeners = await listenerOptions(settings);
   warnOfOpenDoors(settings, logger);
-  const verified = await timed(phases, 'verify', () => verifyModel(settings, logger));
+  const audit = await openAudit(settings, logger);
+  const proving = { settings, logger, audit };
+  const verified = await timed(phases, 'verify', () => proveModel(proving));
   const model = servedModel(settings.model, verified);
   const host = workerHost({ settings, verified, model, logger, phases });
   try {
     await host.start();
-    verified.recordServed();
+    await recordServed(verified, audit);
     const admission = new Admission({
       placesMax: () => placesOf(host),
       ...(settings.limits.perClientMax !== undefined && {
@@ -82,10 +85,13 @@ export async function runEngine(
       drain: async (deadline) => drainHost(host, deadline),
       drainDeadlineMs: settings.limits.drainMs,
       ...busOptions(settings),
+      ...(audit && { audit }),
     });
+    publishAlerts(verified, model, running);
     return running;
   } catch (error) {
     await host.stop();
+    await audit?.close();
     verified.close();
     throw error;
   }
@@ -116,27 +122,6 @@ function workerHost(parts: {
       process.exit(1);
     },
   });
-}
-
-async function verifyModel(settings: EngineSettings, logger: Logger): Promise<VerifiedModel> {
-  const { dir, trust, requireHeader } = settings.model;
-  let reportedPercent = 0;
-  const verified = await openVerified({
-    dir,
-    ...trust,
-    requireHeader,
-    ...(settings.home && { trust: TrustState.open(settings.home) }),
-    onProgress: ({ hashedBytes, totalBytes, name }) => {
-      const percent = Math.floor((hashedBytes / Math.max(1, totalBytes)) * 10) * 10;
-      if (percent <= reportedPercent) return;
-      reportedPercent = percent;
-      logger.info({ percent, file: name }, 'verifying');
-    },
-  });
-  const { digest, keyId, header } = verified;
-  logger.info({ dir, digest, keyId, ...header, files: verified.files.length }, 'model_verified');
-  for (const { kind, message } of verified.alerts) logger.warn({ kind }, message);
-  return verified;
 }
 
 function warnOfOpenDoors(settings: EngineSettings, logger: Logger): void {

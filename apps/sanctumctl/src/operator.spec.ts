@@ -228,6 +228,10 @@ describe('audit', () => {
     writeFileSync(file, readFileSync(file, 'utf8').replace('"version":"1"', '"version":"2"'));
     expect(await run('audit', 'verify')).toMatch(/✗ router {2}\S+0001\.jsonl:2 {2}does not follow/);
     expect(codes).toEqual([EXIT.failed]);
+    const findings = await examine(site(), false);
+    expect(findings.find(({ check }) => check === 'audit')).toMatchObject({
+      ...{ level: 'fail', detail: expect.stringContaining('0001.jsonl:2 does not follow') },
+    });
     await expect(run('audit', 'tail', 'nobody')).rejects.toThrow(/there are: router, sanctumctl/);
   });
 });

@@ -47,11 +47,14 @@ interface Started {
   readonly metrics: Metrics;
 }
 
-async function start(service: ServiceName, instance = home.instance): Promise<Started> {
+async function start(
+  service: ServiceName,
+  { instance = home.instance, anchorIntervalMs = 20 } = {},
+): Promise<Started> {
   const { paths } = home;
   const audit = await ServiceAudit.open({
     ...{ home: paths, service, instance, logger },
-    ...{ anchorIntervalMs: 20, anchorPauseMs: 0 },
+    ...{ anchorIntervalMs, anchorPauseMs: 10 },
   });
   audits.push(audit);
   const metrics = new Metrics(`sanctum_${service}_`);
@@ -107,9 +110,19 @@ describe('audit chains of two services', () => {
     );
   });
 
+  it('hold each other as soon as the second one connects', async () => {
+    const engine = await start('engine', { anchorIntervalMs: 3_600_000 });
+    await engine.audit.decide('model_served', {});
+    const router = await start('router', { anchorIntervalMs: 3_600_000 });
+    await router.audit.decide('started', {});
+    router.bus.tellHead();
+    await untilAnchored('engine');
+    await untilAnchored('router');
+  });
+
   it('take no head of another instance, and none under a name that is not its own', async () => {
     const { audit } = await start('router');
-    const stranger = await start('engine', 'elsewhere');
+    const stranger = await start('engine', { instance: 'elsewhere' });
     await stranger.audit.decide('model_served', {});
     const connection = await server.connectAs('engine');
     const head = { service: 'router', instance: home.instance, seq: 1, hash: '0'.repeat(64) };

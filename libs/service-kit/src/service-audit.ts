@@ -111,6 +111,8 @@ export class ServiceAudit {
     if (instance !== this.#options.instance || seq === 0 || since < anchorPauseMs) return;
     this.#anchored.set(service, nowMs);
     this.#open.note(ANCHOR_EVENT, { service, seq, hash });
+    // Who has just connected has heard nobody yet; the pause ends the exchange after one answer.
+    this.#bus?.tellHead();
   }
 
   #tell(trouble: AuditTrouble): void {

@@ -1,6 +1,7 @@
 import { ControlClient } from '@sanctum/supervision';
 import type { Instance } from '@sanctum/catalog';
 import { EXIT } from '../exit-codes.js';
+import { checkAudit } from '../doctor/audit.js';
 import type { Finding, Level } from '../doctor/check.js';
 import {
   checkCertificateFiles,
@@ -40,6 +41,7 @@ export async function examine(site: Site, quick: boolean): Promise<readonly Find
     checkMemory(),
     checkAuthentication(site),
     checkPermissions(site),
+    await checkAudit(site, quick),
     await checkNatsServer(site, instance?.services.nats?.server),
     finding,
     ...(instance === undefined ? [] : await examineInstance(site, instance, quick)),
