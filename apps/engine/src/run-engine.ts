@@ -1,3 +1,4 @@
+import path from 'node:path';
 import { SanctumError } from '@sanctum/errors';
 import { DEFAULT_SCHEDULER_LIMITS } from '@sanctum/generation';
 import type { VerifiedModel } from '@sanctum/manifest';
@@ -35,7 +36,7 @@ export async function runEngine(
   const logger = createLogger({ service: 'engine' });
   const phases = new Map<string, number>();
   const token = readToken(settings.auth.tokenFile);
-  const listeners = await listenerOptions(settings);
+  const listeners = await listenerOptions(settings, logger);
   warnOfOpenDoors(settings, logger);
   const audit = await openAudit(settings, logger);
   const proving = { settings, logger, audit };
@@ -85,6 +86,9 @@ export async function runEngine(
       drain: async (deadline) => drainHost(host, deadline),
       drainDeadlineMs: settings.limits.drainMs,
       ...busOptions(settings),
+      ...(settings.home && {
+        transportFile: path.join(settings.home.state, 'transport', 'engine.json'),
+      }),
       ...(audit && { audit }),
     });
     publishAlerts(verified, model, running);
