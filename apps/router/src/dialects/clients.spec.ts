@@ -320,6 +320,18 @@ describe('what goes wrong is told in the dialect', () => {
     expect(upstream.requests).toEqual([]);
   });
 
+  it('a router that takes no more', async () => {
+    const backends = { main: { url: upstream.url('zoo-engine') } };
+    const full = await startTestRouter({ router: { backends }, limits: { inFlightMax: 0 } });
+    const answer = await fetch(`${full.url}/v1/messages`, { method: 'POST', body: '{}' });
+    expect(answer.status).toBe(429);
+    expect(await answer.json()).toMatchObject({
+      type: 'error',
+      error: { type: 'rate_limit_error', code: 'queue_full' },
+    });
+    await full.stop();
+  });
+
   it('bodies that are no JSON', async () => {
     const init = { method: 'POST', body: '{"model":' };
     const answer = await fetch(`${router.url}/v1/messages`, init);

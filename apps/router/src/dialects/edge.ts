@@ -119,6 +119,7 @@ const TRANSLATED_HEADERS = ['content-type', 'application/json', 'accept-encoding
 
 /** Flat lists of names and values, the names in lower case. */
 export function replaceHeaders(headers: readonly string[], own: readonly string[]): string[] {
+  if (own.length === 0) return [...headers];
   const names = new Set(own.filter((_, index) => index % 2 === 0));
   const kept = headers.filter((_, index) => !names.has(headers[index - (index % 2)] ?? ''));
   return [...kept, ...own];
