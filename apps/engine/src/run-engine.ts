@@ -6,11 +6,11 @@ import {
   bootstrapService,
   createLogger,
   HTTP_LIMITS,
+  readToken,
   type RunningService,
   type ServiceContext,
 } from '@sanctum/service-kit';
 import type { Logger } from 'pino';
-import { readToken } from './access/token-file.js';
 import { openAudit, proveModel, publishAlerts, recordServed } from './model-proof.js';
 import { workerProgram } from './host/worker-program.js';
 import { WorkerHost } from './host/worker-host.js';

@@ -1,7 +1,6 @@
 import type { RouterSection } from '@sanctum/catalog';
 import { SanctumError } from '@sanctum/errors';
 
-const SECTION_FIELDS = ['auth_token_file'] as const;
 const BACKEND_FIELDS = ['strip_thinking'] as const;
 
 /**
@@ -10,7 +9,6 @@ const BACKEND_FIELDS = ['strip_thinking'] as const;
  */
 export function assertSupported(section: RouterSection): void {
   const found = [
-    ...SECTION_FIELDS.filter((field) => section[field] !== undefined),
     ...Object.entries(section.backends).flatMap(([name, backend]) =>
       BACKEND_FIELDS.filter((field) => backend[field] !== undefined).map(
         (field) => `backends.${name}.${field}`,

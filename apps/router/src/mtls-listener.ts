@@ -1,14 +1,8 @@
 import { existsSync } from 'node:fs';
-import { TLSSocket } from 'node:tls';
 import type { HomePaths, RouterSection } from '@sanctum/catalog';
-import { messageOf, SanctumError } from '@sanctum/errors';
-import { LiveTls, peerIdentity } from '@sanctum/identity';
-import {
-  errorReply,
-  sendError,
-  type ListenerOptions,
-  type RequestHandler,
-} from '@sanctum/service-kit';
+import { messageOf } from '@sanctum/errors';
+import { LiveTls } from '@sanctum/identity';
+import type { ListenerOptions } from '@sanctum/service-kit';
 import type { RouterLog } from './log.js';
 
 export interface MtlsListenerOptions {
@@ -41,24 +35,4 @@ export async function mtlsListeners(options: MtlsListenerOptions): Promise<Liste
     name: at === 0 ? 'mtls' : `mtls ${host}`,
     ...{ host, port, tls },
   }));
-}
-
-/**
- * Lets requests of the mTLS listener through whose certificate names an identity of this instance,
- * and all requests of others. The handshake has proven the certificate, not whose it is.
- */
-export function requireIdentity(next: RequestHandler, instance: string): RequestHandler {
-  const known = new WeakSet<TLSSocket>();
-  return (request, response) => {
-    const { socket } = request;
-    if (socket instanceof TLSSocket && !known.has(socket)) {
-      if (peerIdentity(socket)?.instance !== instance) {
-        const message = 'The certificate names no identity of this instance.';
-        sendError(response, errorReply(new SanctumError('forbidden', message), 'router'));
-        return;
-      }
-      known.add(socket);
-    }
-    next(request, response);
-  };
 }

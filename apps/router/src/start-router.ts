@@ -6,6 +6,7 @@ import type { AvailabilityOf } from '@sanctum/routing';
 import {
   bootstrapService,
   createLogger,
+  readToken,
   type ListenerOptions,
   ServiceAudit,
   type RunningService,
@@ -13,6 +14,7 @@ import {
   type ServiceContext,
   type ServiceOptions,
 } from '@sanctum/service-kit';
+import { Callers } from './access/callers.js';
 import { assertSupported } from './assert-supported.js';
 import type { RequestRecord } from './audit/request-audit.js';
 import { BackendProbe } from './control/backend-probe.js';
@@ -24,7 +26,7 @@ import { HealthRegistry } from './health/health-registry.js';
 import { reportHealth } from './health/report-health.js';
 import { limitsFrom, type RouterLimits } from './limits.js';
 import { RouterMetrics } from './metrics.js';
-import { mtlsListeners, requireIdentity } from './mtls-listener.js';
+import { mtlsListeners } from './mtls-listener.js';
 import { Admission } from './proxy/admission.js';
 import { openFrontDoor } from './proxy/front-door.js';
 import type { ProxyContext } from './proxy/proxy-context.js';
@@ -83,7 +85,11 @@ export async function startRouter(options: RouterOptions): Promise<RunningServic
     audit = await ServiceAudit.open({ home, service: 'router', instance, logger });
     await audit.decide('started', { version: ROUTER_VERSION });
     const mtls = await mtlsListeners({ section, home, log: logger });
-    const parts = { section, home, logger, limits, routes, health, keeper, audit, mtls };
+    const token = tokenOf(section);
+    const callers = new Callers(section, health);
+    const parts = {
+      ...{ section, home, logger, limits, routes, health, callers, keeper, audit, mtls, token },
+    };
     const service = await bootstrapService(serviceOptions(options, parts));
     keeper.start();
     const certificates = new UpstreamCertificates({
@@ -96,7 +102,7 @@ export async function startRouter(options: RouterOptions): Promise<RunningServic
       onProblem: (error) => logger.error({ err: error }, 'certificates_kept'),
     });
     certificates.follow(section);
-    const reloader = startReloading(options, { service, routes, health, logger, certificates });
+    const reloader = startReloading(options, { ...parts, service, certificates });
     const stop = async (): Promise<void> => {
       certificates.close();
       await reloader?.stop();
@@ -120,13 +126,13 @@ function routerSectionOf({ services }: Instance): RouterSection {
 
 function startReloading(
   { instance, configFile }: RouterOptions,
-  parts: Pick<Parts, 'routes' | 'health' | 'logger'> & {
+  parts: Pick<Parts, 'routes' | 'health' | 'callers' | 'logger'> & {
     readonly service: RunningService;
     readonly certificates: UpstreamCertificates;
   },
 ): ConfigReloader | undefined {
   if (configFile === undefined) return undefined;
-  const { service, routes, health, logger, certificates } = parts;
+  const { service, routes, health, callers, logger, certificates } = parts;
   const reloader = new ConfigReloader({
     file: configFile,
     instance,
@@ -136,6 +142,7 @@ function startReloading(
       await routes.replace(section);
       certificates.follow(section);
       health.adopt(routes.current().backends.values());
+      callers.adopt(section);
       logBackends(logger, routes);
     },
     onRejected: (reason) =>
@@ -155,9 +162,12 @@ interface Parts {
   readonly limits: RouterLimits;
   readonly routes: LiveRoutes;
   readonly health: HealthRegistry;
+  readonly callers: Callers;
   readonly keeper: HealthKeeper;
   readonly mtls: readonly ListenerOptions[];
   readonly audit: ServiceAudit;
+  /** For clients beyond this machine on the plain listener. */
+  readonly token: string | undefined;
 }
 
 function serviceOptions(options: RouterOptions, parts: Parts): ServiceOptions {
@@ -172,7 +182,11 @@ function serviceOptions(options: RouterOptions, parts: Parts): ServiceOptions {
   const backendsNow = () => [...routes.current().backends.values()];
   const probe = new BackendProbe(backendsNow);
   const models = new ModelLists(backendsNow);
-  const shared = { routes: routes.current, availabilityOf, health, limits, admission };
+  const shared = {
+    ...{ routes: routes.current, availabilityOf, health, callers: parts.callers, limits },
+    ...{ admission, access: { token: parts.token, disabled: false } },
+    instance: options.instance.instance.name,
+  };
   const told = options.onFailover === undefined ? {} : { onFailover: options.onFailover };
   const bus = busOptions(options.instance, parts.home);
   const audit = (record: RequestRecord): void => parts.audit.note('request', record);
@@ -197,10 +211,7 @@ function serviceOptions(options: RouterOptions, parts: Parts): ServiceOptions {
     },
     module: ControlModule.with({ ...shared, probe, models }),
     intercept: (next, context) =>
-      requireIdentity(
-        openFrontDoor({ ...proxyContext(shared, context), ...told, audit }, next),
-        options.instance.instance.name,
-      ),
+      openFrontDoor({ ...proxyContext(shared, context), ...told, audit }, next),
     health: async () => {
       const backends = await probe.states();
       const byDefault = backends.find(({ name }) => name === routes.current().table.defaultBackend);
@@ -216,7 +227,7 @@ function serviceOptions(options: RouterOptions, parts: Parts): ServiceOptions {
 }
 
 function proxyContext(
-  shared: Pick<ProxyContext, 'routes' | 'availabilityOf' | 'health' | 'limits' | 'admission'>,
+  shared: Omit<ProxyContext, 'stalls' | 'log' | 'metrics' | 'audit' | 'onFailover'>,
   { logger, metrics, bus }: ServiceContext,
 ): ProxyContext {
   const { health, routes } = shared;
@@ -229,6 +240,10 @@ function proxyContext(
     metrics: new RouterMetrics(metrics, () => shared.admission.inFlight),
     onFailover: (event) => bus?.publishEvent('sanctum.incident.failover', event),
   };
+}
+
+function tokenOf({ auth_token_file: path }: RouterSection): string | undefined {
+  return path === undefined ? undefined : readToken({ path, named: true });
 }
 
 /** NATS is for incidents and heartbeats; without a client certificate the router runs without it. */

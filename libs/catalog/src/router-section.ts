@@ -116,6 +116,13 @@ function refuseInheritedKeys(
   });
 }
 
+/** What one caller may do: a certificate's name, or `local` and `bearer` for those without. */
+const caller = section({
+  backends: z.array(slug).min(1).max(256).exactOptional(),
+  daily_cap_completion_tokens: count.exactOptional(),
+  requests_per_minute: z.int().min(1).max(1_000_000).exactOptional(),
+});
+
 /** `services.router`, spelled as in the file. */
 export function routerSection(base: string) {
   return section({
@@ -128,6 +135,7 @@ export function routerSection(base: string) {
     strict_models: z.boolean().default(false),
     intent_keywords: z.record(slug, z.array(z.string().min(1)).max(256)).default({}),
     backends: z.record(slug, backend(base)).default({}),
+    callers: z.record(slug, caller).default({}),
     breaker: breaker.exactOptional(),
     cool_down: coolDown.exactOptional(),
     detectors: detectors.exactOptional(),
@@ -140,12 +148,12 @@ export function routerSection(base: string) {
       drain_s: seconds.exactOptional(),
     }).prefault({}),
   }).superRefine((value, context) => {
-    const named = { default: value.default, ...keysOf(value.intent_keywords) };
-    for (const [key, name] of Object.entries(named)) {
-      if (name !== undefined && !Object.hasOwn(value.backends, name)) {
+    const named = namedBackends(value);
+    for (const { path, name } of named) {
+      if (!Object.hasOwn(value.backends, name)) {
         context.addIssue({
           code: 'custom',
-          path: key === 'default' ? ['default'] : ['intent_keywords', name],
+          path,
           message: `the name of a backend (${Object.keys(value.backends).join(', ') || 'none is declared'})`,
         });
       }
@@ -153,6 +161,24 @@ export function routerSection(base: string) {
   });
 }
 
-function keysOf(record: Record<string, unknown>): Record<string, string> {
-  return Object.fromEntries(Object.keys(record).map((name) => [`intent:${name}`, name]));
+interface NamedBackend {
+  readonly path: (string | number)[];
+  readonly name: string;
+}
+
+/** Every place but `backends` that names a backend. */
+function namedBackends(value: {
+  default?: string;
+  intent_keywords: Record<string, unknown>;
+  callers: Record<string, { backends?: string[] }>;
+}): NamedBackend[] {
+  const byDefault = value.default === undefined ? [] : [{ path: ['default'], name: value.default }];
+  const byIntent = Object.keys(value.intent_keywords).map((name) => ({
+    path: ['intent_keywords', name],
+    name,
+  }));
+  const byCaller = Object.entries(value.callers).flatMap(([caller, { backends = [] }]) =>
+    backends.map((name, at) => ({ path: ['callers', caller, 'backends', at], name })),
+  );
+  return [...byDefault, ...byIntent, ...byCaller];
 }

@@ -26,6 +26,7 @@ export const ERROR_CATALOGUE = {
   body_too_large: def(413, 'invalid_request_error', 'The body exceeds the limit.'),
   headers_too_large: def(431, 'invalid_request_error', 'The headers exceed the limit.'),
   queue_full: retry(429, 'rate_limit_error', 'The queue is full; try again after Retry-After.'),
+  rate_limited: retry(429, 'rate_limit_error', 'The caller sends more than it may.'),
   budget_spent: retry(429, 'rate_limit_error', 'The tokens of today are spent.'),
   internal: def(500, 'api_error', 'A defect: the message is in the log under the request id.'),
   worker_failed: retry(500, 'api_error', 'The model worker died; it is being restarted.'),

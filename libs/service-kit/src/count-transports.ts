@@ -1,14 +1,11 @@
 import type { IncomingMessage } from 'node:http';
-import { BlockList, isIP, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import { peerIdentity, type Hit, type TransportCounts } from '@sanctum/identity';
+import { isLoopback } from './access/access-rule.js';
 import type { RequestHandler } from './listeners.js';
 
 const UNAUTHORIZED = new Set([401, 403]);
-const loopback = new BlockList();
-loopback.addSubnet('127.0.0.0', 8, 'ipv4');
-loopback.addAddress('::1', 'ipv6');
-loopback.addSubnet('::ffff:127.0.0.0', 104, 'ipv6');
 
 /** Counts each request that was let in, by how it came; what was turned away is not a use. */
 export function countTransports(next: RequestHandler, counts: TransportCounts): RequestHandler {
@@ -39,9 +36,4 @@ function connectionHit(socket: Socket): Hit | undefined {
 function beyondHit({ headers }: IncomingMessage): Hit {
   const transport = headers.authorization === undefined ? 'open' : 'bearer';
   return { transport, identity: '' };
-}
-
-function isLoopback(address: string | undefined): boolean {
-  if (address === undefined) return false;
-  return loopback.check(address, isIP(address) === 6 ? 'ipv6' : 'ipv4');
 }

@@ -1,7 +1,5 @@
 import { SanctumError } from '@sanctum/errors';
-import type { HttpInstance } from '@sanctum/service-kit';
-import type { AccessPolicy } from '../access/access-rule.js';
-import { admittedOf, guard } from '../access/guard.js';
+import { admittedOf, guard, type AccessPolicy, type HttpInstance } from '@sanctum/service-kit';
 import type { Admission } from './admission.js';
 import type { EngineMetrics } from './engine-metrics.js';
 import { parseJsonBody } from './json-body.js';

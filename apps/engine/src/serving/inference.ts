@@ -7,9 +7,9 @@ import {
 } from '@sanctum/contracts';
 import { SanctumError } from '@sanctum/errors';
 import { parseSampling, type Finish, type GenerationOptions } from '@sanctum/generation';
+import { admittedOf } from '@sanctum/service-kit';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
-import { admittedOf } from '../access/guard.js';
 import type { AnswerEvent } from '../host/answer-book.js';
 import type { WorkerHost } from '../host/worker-host.js';
 import type { Prompt } from '../protocol.js';

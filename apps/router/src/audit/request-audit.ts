@@ -1,20 +1,15 @@
 import type { IncomingMessage } from 'node:http';
+import type { Admitted } from '@sanctum/service-kit';
 import type { RequestHealth } from '../health/request-health.js';
 import type { AnswerHeaders } from '../proxy/answer-head.js';
 import type { PlannedRequest } from '../proxy/plan-request.js';
-
-/** Who sent a request, and how it came in. */
-export interface Caller {
-  readonly identity: string;
-  readonly transport: 'mtls' | 'bearer' | 'plain-loopback';
-}
 
 /** One request, as the audit keeps it: who, what, by whom answered; never a word of it. */
 export type RequestRecord = Readonly<Record<string, string | number | boolean | undefined>>;
 
 export interface AuditedRequest {
   readonly requestId: string;
-  readonly caller?: Caller | undefined;
+  readonly caller: Admitted;
   readonly request: IncomingMessage;
   readonly route: string;
   readonly plan: PlannedRequest | undefined;
@@ -35,7 +30,6 @@ export interface AnsweredBy {
 
 type Outcome = 'answered' | 'refused' | 'cut' | 'cancelled';
 
-const LOCAL: Caller = { identity: 'local', transport: 'plain-loopback' };
 const DIGEST_HEADER = 'x-sanctum-model-digest';
 const DIGEST = /^[\w:.-]{1,80}$/;
 /** Of a model's name as a client sent it: names are short, and this is no place for anything else. */
@@ -48,7 +42,7 @@ export function answeredBy(urlIndex: number, headers: AnswerHeaders): AnsweredBy
 }
 
 export function requestRecord(audited: AuditedRequest): RequestRecord {
-  const { identity, transport } = audited.caller ?? LOCAL;
+  const { identity, transport } = audited.caller;
   return {
     request_id: audited.requestId,
     identity,

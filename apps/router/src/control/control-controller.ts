@@ -45,6 +45,7 @@ export class ControlController {
       default: table.defaultBackend,
       strict_models: table.strictModels,
       in_flight: this.#state.admission.inFlight,
+      callers: this.#state.callers.describe(),
       backends: [...backends.values()].map((backend) =>
         describeBackend(backend, {
           availability: this.#state.availabilityOf(backend.name, undefined),

@@ -7,7 +7,7 @@ export const ROUTER_STATE = Symbol('sanctum.router.state');
 /** What the control endpoints show. */
 export interface RouterState extends Pick<
   ProxyContext,
-  'routes' | 'availabilityOf' | 'health' | 'admission'
+  'routes' | 'availabilityOf' | 'health' | 'admission' | 'callers'
 > {
   readonly probe: BackendProbe;
   readonly models: ModelLists;

@@ -1,7 +1,7 @@
 import { SanctumError, toEnvelope } from '@sanctum/errors';
 import type { AttemptOutcome } from '@sanctum/routing';
 import type { ClientResponse } from '../dialects/client-response.js';
-import type { AttemptEnd } from './attempt.js';
+import type { AttemptEnd, HeldAnswer } from './attempt.js';
 
 /** Who speaks when no backend does. */
 export const ROUTER_SOURCE = 'router';
@@ -52,6 +52,20 @@ export function namedErrorBody(
   };
 }
 
+/** A backend's error as the client gets it; a body cut short or compressed is replaced. */
+export function sendBackendError(
+  response: ClientResponse,
+  answer: HeldAnswer,
+  { headers, backend }: { headers: readonly string[]; backend: string },
+): void {
+  const { status, isPartial } = answer;
+  const isPlain = !isPartial && answer.headers['content-encoding'] === undefined;
+  const { bytes } = namedErrorBody(isPlain ? answer.body : EMPTY, { status, backend });
+  response.writeHead(status, withErrorBody(headers, bytes.length));
+  response.end(bytes);
+}
+
+const EMPTY = Buffer.alloc(0);
 const MESSAGE_CHARS_MAX = 2_000;
 
 function errorFields(body: Buffer): Record<string, unknown> | undefined {
@@ -71,7 +85,7 @@ function stringOf(value: unknown): string | undefined {
 }
 
 /** The head of a backend's answer with the router's spelling of its error body. */
-export function withErrorBody(headers: readonly string[], bytes: number): string[] {
+function withErrorBody(headers: readonly string[], bytes: number): string[] {
   const kept: string[] = [];
   for (let index = 0; index + 1 < headers.length; index += 2) {
     const name = headers[index] ?? '';

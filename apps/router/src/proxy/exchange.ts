@@ -10,7 +10,8 @@ import {
   type DetectorSettings,
   type FailoverState,
 } from '@sanctum/routing';
-import type { Caller } from '../audit/request-audit.js';
+import type { Admitted } from '@sanctum/service-kit';
+import type { CallerPolicy } from '../access/callers.js';
 import { RequestHealth } from '../health/request-health.js';
 import type { ClientResponse } from '../dialects/client-response.js';
 import { outgoingTo, replaceHeaders, type Edge } from '../dialects/edge.js';
@@ -18,13 +19,7 @@ import { routeLabel } from '../metrics.js';
 import type { RouterLimits } from '../limits.js';
 import { answerHeaders, type AnswerHeaders, type Provenance } from './answer-head.js';
 import { Attempt, type AttemptEnd, type AttemptOwner, type HeldAnswer } from './attempt.js';
-import {
-  brokenStream,
-  withErrorTraits,
-  namedErrorBody,
-  sendError,
-  withErrorBody,
-} from './error-answer.js';
+import { brokenStream, withErrorTraits, sendBackendError, sendError } from './error-answer.js';
 import { FailoverTrail } from './failover-trail.js';
 import { bodyFor, isInterpreted, planRequest, type PlannedRequest } from './plan-request.js';
 import type { ProxyContext } from './proxy-context.js';
@@ -40,7 +35,9 @@ export interface ExchangeStart {
   /** Where the client speaks another dialect than chat; `response` is its. */
   readonly edge?: Edge | undefined;
   readonly requestId: string;
-  readonly caller?: Caller;
+  readonly caller: Admitted;
+  /** What the caller may do; undefined for everything. */
+  readonly policy: CallerPolicy | undefined;
   /** Below `/v1`, with query. */
   readonly target: string;
 }
@@ -150,7 +147,9 @@ export class Exchange implements AttemptOwner {
   #onBody(body: Buffer): void {
     this.#account.read();
     try {
-      const plan = planRequest(this.#context, this.#start.request, { path: this.#path, body });
+      const plan = planRequest(this.#context, this.#start.request, {
+        ...{ path: this.#path, body, policy: this.#start.policy },
+      });
       this.#body = body;
       this.#plan = plan;
       this.#account.decided(plan.rule, plan.backend.name);
@@ -189,7 +188,7 @@ export class Exchange implements AttemptOwner {
     const { request, requestId } = this.#start;
     const { target, body, headers: own } = outgoingTo(upstream, this.#start, this.#body);
     const headers = replaceHeaders(forwardedHeaders(request, requestId), own);
-    headers.push(...callerHeaders(request, upstream.transport));
+    headers.push(...callerHeaders(this.#start.caller, upstream.transport));
     const attempt = new Attempt(this, upstream);
     this.#attempt = attempt;
     attempt.start(
@@ -235,10 +234,7 @@ export class Exchange implements AttemptOwner {
       this.#account.contentSent(urlIndex, answer.headers);
       return;
     }
-    const isPlain = !answer.isPartial && answer.headers['content-encoding'] === undefined;
-    const { bytes } = namedErrorBody(isPlain ? answer.body : EMPTY, { status, backend });
-    response.writeHead(status, withErrorBody(headers, bytes.length));
-    response.end(bytes);
+    sendBackendError(response, answer, { headers, backend });
   }
 
   #exhausted(plan: PlannedRequest): void {
@@ -269,6 +265,7 @@ export class Exchange implements AttemptOwner {
     if (!response.writableFinished && this.#attempt?.cancel() === true) {
       this.#health?.cancelled(this.#attempt.report());
     }
+    this.#start.policy?.spend(this.#health?.completionTokens ?? 0);
     this.#context.admission.leave(this.#requestBody.reservedBytes);
     this.#account.settle(this.#context, {
       route: routeLabel(this.#path),
@@ -296,5 +293,3 @@ export class Exchange implements AttemptOwner {
     };
   }
 }
-
-const EMPTY = Buffer.alloc(0);

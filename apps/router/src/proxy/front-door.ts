@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { isIP } from 'node:net';
 import { SanctumError } from '@sanctum/errors';
+import { guard, type Admitted } from '@sanctum/service-kit';
 import { openEdge } from '../dialects/edge.js';
 import { sendError } from './error-answer.js';
 import { Exchange } from './exchange.js';
@@ -18,8 +18,9 @@ const CONTROL_PATHS: ReadonlySet<string> = new Set(['/models', '/route', '/backe
  */
 export function openFrontDoor(context: ProxyContext, control: RequestHandler): RequestHandler {
   return (request, response) => {
-    if (!isLoopback(request.socket.remoteAddress)) {
-      refuse(request, response, STRANGER);
+    const caller = callerOf(context, request);
+    if (caller instanceof SanctumError) {
+      refuse(context, { request, response }, caller);
       return;
     }
     const target = request.url ?? '/';
@@ -29,19 +30,15 @@ export function openFrontDoor(context: ProxyContext, control: RequestHandler): R
     }
     const below = pathBelowV1(target);
     if (below === undefined) {
-      refuse(request, response, UNSAFE_PATH);
+      refuse(context, { request, response }, UNSAFE_PATH);
     } else if (isControl(request.method, below)) {
       control(request, response);
     } else {
-      proxy(context, { request, response, target: below });
+      proxy(context, caller, { request, response, target: below });
     }
   };
 }
 
-const STRANGER = new SanctumError(
-  'unauthorized',
-  'The router answers loopback clients only; reach it from the machine it runs on.',
-);
 const UNSAFE_PATH = new SanctumError(
   'invalid_request',
   'The path contains dot segments, empty segments or backslashes.',
@@ -52,26 +49,46 @@ interface Incoming {
   readonly response: ServerResponse;
 }
 
+/** Who asks, or why nobody answers. */
+function callerOf(context: ProxyContext, request: IncomingMessage): Admitted | SanctumError {
+  try {
+    return guard(request, context.access, context.instance);
+  } catch (error) {
+    if (error instanceof SanctumError) return error;
+    throw error;
+  }
+}
+
 function proxy(
   context: ProxyContext,
+  caller: Admitted,
   { request, response, target }: { target: string } & Incoming,
 ): void {
-  const refusal = context.admission.refusal();
+  const policy = context.callers.of(caller.identity);
+  const refusal = context.admission.refusal() ?? policy?.refusal();
   if (refusal !== undefined) {
-    refuse(request, response, refusal);
+    refuse(context, { request, response }, refusal);
     return;
   }
   const requestId = requestIdOf(request);
   const edge = openEdge({ request, response, target, requestId, limits: context.limits });
   const answer = edge?.response ?? response;
-  new Exchange(context, { request, response: answer, edge, target, requestId }).begin();
+  const start = { request, response: answer, edge, target, requestId, caller, policy };
+  new Exchange(context, start).begin();
 }
 
 /** The body, if any, is read and dropped by Node, so that the client sees the answer. */
-function refuse(request: IncomingMessage, response: ServerResponse, error: SanctumError): void {
+function refuse(
+  { limits }: ProxyContext,
+  { request, response }: Incoming,
+  error: SanctumError,
+): void {
   request.resume();
   const requestId = requestIdOf(request);
-  sendError(response, error, ['x-request-id', requestId, 'x-sanctum-request-id', requestId]);
+  const target = pathBelowV1(request.url ?? '') ?? '';
+  const edge = openEdge({ request, response, target, requestId, limits });
+  const ids = ['x-request-id', requestId, 'x-sanctum-request-id', requestId];
+  sendError(edge?.response ?? response, error, ids);
 }
 
 function isControl(method: string | undefined, below: string): boolean {
@@ -79,11 +96,4 @@ function isControl(method: string | undefined, below: string): boolean {
   const path = query < 0 ? below : below.slice(0, query);
   if (CONTROL_PATHS.has(path)) return true;
   return (method === 'GET' || method === 'HEAD') && path.startsWith('/models/');
-}
-
-/** Whether a peer's address is of this machine: 127.0.0.0/8, ::1, or v4-mapped. */
-export function isLoopback(address: string | undefined): boolean {
-  if (address === undefined) return false;
-  const plain = address.startsWith('::ffff:') ? address.slice(7) : address;
-  return plain === '::1' || (isIP(plain) === 4 && plain.startsWith('127.'));
 }

@@ -3,6 +3,7 @@ import type { IncomingMessage } from 'node:http';
 import { DIALECT_PATHS } from '@sanctum/contracts';
 import { messageOf, SanctumError } from '@sanctum/errors';
 import {
+  AUTO_MODEL,
   chooseRoute,
   exceedsJsonElements,
   findModelField,
@@ -10,9 +11,11 @@ import {
   multipartField,
   readRequestFields,
   spliceModel,
+  type AvailabilityOf,
   type ModelSplice,
   type RouteRule,
 } from '@sanctum/routing';
+import type { CallerPolicy } from '../access/callers.js';
 import type { Backend } from '../upstream/upstream.js';
 import type { ProxyContext } from './proxy-context.js';
 
@@ -37,12 +40,13 @@ export function isInterpreted(path: string): boolean {
 
 /**
  * Parses what choice needs and chooses. Throws `invalid_request` for a body that is no JSON object
- * in UTF-8, and `model_not_found` for an unknown name in strict mode.
+ * in UTF-8, `model_not_found` for an unknown name in strict mode, and `forbidden` for a
+ * backend the caller may not use.
  */
 export function planRequest(
   context: ProxyContext,
   request: IncomingMessage,
-  { path, body }: { path: string; body: Buffer },
+  { path, body, policy }: { path: string; body: Buffer; policy: CallerPolicy | undefined },
 ): PlannedRequest {
   const parsed = isJson(request, path, body)
     ? parseJson(body, context.limits.jsonElementsMax)
@@ -51,7 +55,7 @@ export function planRequest(
   const { table, backends } = context.routes();
   const model = fields?.model ?? formModel(request, path, body);
   const query = { model, prompt: () => lastUserText(asChat(path, parsed)) };
-  const decision = chooseRoute(table, query, context.availabilityOf);
+  const decision = chooseRoute(table, query, availabilityFor(context, model, policy));
   if (decision.kind === 'refused') {
     throw new SanctumError(
       'model_not_found',
@@ -64,6 +68,7 @@ export function planRequest(
   if (backend === undefined) {
     throw new SanctumError('internal', `Backend "${decision.backend}" was chosen and is not open.`);
   }
+  policy?.assertMayUse(backend.name);
   return {
     backend,
     rule: decision.rule,
@@ -72,6 +77,16 @@ export function planRequest(
     stream: fields?.stream ?? false,
     hasModel: parsed !== undefined,
   };
+}
+
+/** Choice that is left to the router keeps within what the caller may use; a name is taken as it is. */
+function availabilityFor(
+  { availabilityOf }: ProxyContext,
+  model: string | undefined,
+  policy: CallerPolicy | undefined,
+): AvailabilityOf {
+  const isNamed = model !== undefined && model !== AUTO_MODEL;
+  return isNamed || policy === undefined ? availabilityOf : policy.narrow(availabilityOf);
 }
 
 /** The body an upstream gets: with its own model spliced in where it has one. */

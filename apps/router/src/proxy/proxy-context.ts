@@ -1,5 +1,7 @@
 import type { Failover } from '@sanctum/contracts';
 import type { AvailabilityOf, RoutingTable } from '@sanctum/routing';
+import type { AccessPolicy } from '@sanctum/service-kit';
+import type { Callers } from '../access/callers.js';
 import type { RequestRecord } from '../audit/request-audit.js';
 import type { HealthRegistry } from '../health/health-registry.js';
 import type { RouterLimits } from '../limits.js';
@@ -19,6 +21,11 @@ export interface ActiveRoutes {
 export interface ProxyContext {
   readonly routes: () => ActiveRoutes;
   readonly availabilityOf: AvailabilityOf;
+  /** Who may come in at all. */
+  readonly access: AccessPolicy;
+  /** Name of the instance, as its certificates carry it. */
+  readonly instance: string;
+  readonly callers: Callers;
   readonly health: HealthRegistry;
   readonly limits: RouterLimits;
   readonly admission: Admission;

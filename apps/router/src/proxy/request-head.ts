@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
-import { TLSSocket } from 'node:tls';
-import { peerIdentity } from '@sanctum/identity';
+import type { Admitted } from '@sanctum/service-kit';
 import type { Transport } from '../upstream/upstream.js';
 
 const REQUEST_ID = /^[\w.:+/=@-]{1,128}$/;
@@ -57,10 +56,8 @@ export function forwardedHeaders(request: IncomingMessage, requestId: string): s
  * Who the router asks for, so that an engine can be fair to each: a certificate's name, else an
  * address. Only for upstreams that know the router by its certificate; nobody else is told.
  */
-export function callerHeaders({ socket }: IncomingMessage, transport: Transport): string[] {
-  if (transport !== 'mtls') return [];
-  const identity = socket instanceof TLSSocket ? peerIdentity(socket)?.name : undefined;
-  return ['x-sanctum-client', identity ?? socket.remoteAddress ?? 'unknown'];
+export function callerHeaders({ client }: Admitted, transport: Transport): string[] {
+  return transport === 'mtls' ? ['x-sanctum-client', client] : [];
 }
 
 /**

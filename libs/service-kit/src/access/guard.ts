@@ -1,13 +1,18 @@
 import type { IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import { peerIdentity } from '@sanctum/identity';
 import { admit, type AccessPolicy, type Admitted, type Visitor } from './access-rule.js';
 
 const admitted = new WeakMap<IncomingMessage, Admitted>();
+/** What a certificate says holds for all requests of its connection. */
+const identities = new WeakMap<Socket, string | undefined>();
 
 /** Judges a request before anything of it is read. Throws like {@link admit}. */
-export function guard(request: IncomingMessage, policy: AccessPolicy, instance: string): void {
-  admitted.set(request, admit(visitorOf(request, instance), policy));
+export function guard(request: IncomingMessage, policy: AccessPolicy, instance: string): Admitted {
+  const visitor = admit(visitorOf(request, instance), policy);
+  admitted.set(request, visitor);
+  return visitor;
 }
 
 /** What {@link guard} found out about a request that it let in. */
@@ -20,17 +25,30 @@ export function admittedOf(request: IncomingMessage): Admitted {
 function visitorOf(request: IncomingMessage, instance: string): Visitor {
   const { socket } = request;
   if (socket instanceof TLSSocket) {
-    const peer = peerIdentity(socket);
     const onBehalfOf = request.headers['x-sanctum-client'];
     return {
       listener: 'mtls',
-      identity: peer?.instance === instance ? peer.name : undefined,
+      identity: identityOf(socket, instance),
       ...(typeof onBehalfOf === 'string' && { onBehalfOf }),
     };
   }
   return {
     listener: 'plain',
     address: socket.remoteAddress,
-    authorization: request.headers.authorization,
+    authorization: request.headers.authorization ?? apiKey(request),
   };
+}
+
+/** Anthropic's clients present their key in a header of its own. */
+function apiKey({ headers }: IncomingMessage): string | undefined {
+  const key = headers['x-api-key'];
+  return typeof key === 'string' ? `Bearer ${key}` : undefined;
+}
+
+function identityOf(socket: TLSSocket, instance: string): string | undefined {
+  if (!identities.has(socket)) {
+    const peer = peerIdentity(socket);
+    identities.set(socket, peer?.instance === instance ? peer.name : undefined);
+  }
+  return identities.get(socket);
 }

@@ -48,7 +48,7 @@ describe('admit', () => {
 
   it('counts the certificate alone on the mTLS listener', () => {
     expect(admit({ listener: 'mtls', identity: 'canary' }, closed)).toEqual({
-      ...{ transport: 'mtls', client: 'canary' },
+      ...{ transport: 'mtls', identity: 'canary', client: 'canary' },
     });
     const nameless: Visitor = { listener: 'mtls', identity: undefined };
     expect(() => admit(nameless, { token, disabled: true })).toThrow(/names no identity/);

@@ -29,6 +29,8 @@ export type Transport = 'mtls' | 'bearer' | 'plain-loopback' | 'auth-disabled';
 
 export interface Admitted {
   readonly transport: Transport;
+  /** The certificate's name; `local`, `bearer` or `anybody` without one. */
+  readonly identity: string;
   /** Whose turn in the fair queue a request takes. */
   readonly client: string;
 }
@@ -39,14 +41,19 @@ export interface Admitted {
  */
 export function admit(visitor: Visitor, policy: AccessPolicy): Admitted {
   if (visitor.listener === 'mtls') {
-    if (visitor.identity !== undefined) return { transport: 'mtls', client: clientOf(visitor) };
+    const { identity } = visitor;
+    if (identity !== undefined) return { transport: 'mtls', identity, client: clientOf(visitor) };
     throw new SanctumError('forbidden', 'The certificate names no identity of this instance.');
   }
   const client = visitor.address ?? 'unknown';
-  if (isLoopback(visitor.address)) return { transport: 'plain-loopback', client };
-  if (policy.disabled) return { transport: 'auth-disabled', client };
+  if (isLoopback(visitor.address)) {
+    return { transport: 'plain-loopback', identity: 'local', client };
+  }
+  if (policy.disabled) {
+    return { transport: 'auth-disabled', identity: 'anybody', client };
+  }
   if (policy.token !== undefined && bearerMatches(visitor.authorization, policy.token)) {
-    return { transport: 'bearer', client };
+    return { transport: 'bearer', identity: 'bearer', client };
   }
   throw new SanctumError(
     'unauthorized',

@@ -1,7 +1,12 @@
 import { readFileSync, statSync } from 'node:fs';
 import { errnoOf } from '@sanctum/catalog';
 import { messageOf, SanctumError } from '@sanctum/errors';
-import type { AuthSettings } from '../settings/settings.js';
+
+export interface TokenFile {
+  readonly path: string;
+  /** By the operator; else it was looked for by convention. */
+  readonly named: boolean;
+}
 
 const TOKEN = /^[\x21-\x7e]{16,512}$/;
 const TOKEN_FILE_BYTES_MAX = 1024;
@@ -10,7 +15,7 @@ const TOKEN_FILE_BYTES_MAX = 1024;
  * The bearer token, or undefined when none was found by convention. Throws `config_invalid` for a
  * named file that cannot be read, for one that others may read, and for one without a token in it.
  */
-export function readToken(settings: AuthSettings['tokenFile']): string | undefined {
+export function readToken(settings: TokenFile | undefined): string | undefined {
   if (settings === undefined) return undefined;
   const { path, named } = settings;
   let text: string;
