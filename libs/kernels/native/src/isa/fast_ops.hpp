@@ -16,6 +16,21 @@ SK_INLINE uint32_t quant_position(uint32_t i, QuantLayout layout) {
   return (i & ~(kChunk - 1)) + (i & 1) * (kChunk / 2) + (i % kChunk) / 2;
 }
 
+SK_INLINE void place_group(const int8_t* values, uint32_t at, uint32_t count, QuantLayout layout,
+                           int8_t* q) {
+  int8_t* dst = q + quant_position(at, layout);
+  if (layout == QuantLayout::natural) {
+    memcpy(dst, values, count);
+    return;
+  }
+  for (uint32_t i = 0; i < count / 2; ++i) {
+    uint16_t pair;
+    memcpy(&pair, values + 2 * i, 2);
+    dst[i] = (int8_t)(pair & 0xff);
+    dst[kChunk / 2 + i] = (int8_t)(pair >> 8);
+  }
+}
+
 static void quantize_row(const float* x, uint32_t dim, uint32_t group_size, QuantLayout layout,
                          int8_t* q, uint32_t stride, float* d, float* s) {
   if (stride != dim) memset(q + (dim & ~(kChunk - 1)), 0, stride - (dim & ~(kChunk - 1)));
@@ -25,28 +40,21 @@ static void quantize_row(const float* x, uint32_t dim, uint32_t group_size, Quan
     for (uint32_t i = 0; i < group_size; i += 16) top = max(absolute(load(in + i)), top);
     const float amax = largest(top);
     const float inverse = amax > 0.0f ? 127.0f / amax : 0.0f;
-    int32_t values[128];
-    int32_t total = 0;
-    for (uint32_t i = 0; i < group_size; i += 16) {
-      const V rounded = load(in + i) * splat(inverse) + splat(12582912.0f);
-      memcpy(values + i, &rounded, sizeof rounded);
-    }
     int8_t narrow[128];
-    for (uint32_t i = 0; i < group_size; ++i) {
-      narrow[i] = (int8_t)(values[i] & 0xff);
-      total += narrow[i];
-    }
-    if (layout == QuantLayout::natural) {
-      memcpy(q + g * group_size, narrow, group_size);
-    } else {
-      const uint32_t at = g * group_size;
-      int8_t* even = q + quant_position(at, layout);
-      int8_t* odd = even + kChunk / 2;
-      for (uint32_t i = 0; i < group_size / 2; ++i) {
-        even[i] = narrow[2 * i];
-        odd[i] = narrow[2 * i + 1];
+    vi sums = {};
+    for (uint32_t at = 0; at < group_size; at += 16) {
+      const V rounded = load(in + at) * splat(inverse) + splat(12582912.0f);
+      int32_t values[16];
+      SK_EACH {
+        const vi value = (vi)rounded.p[i] << 24 >> 24;  // the low byte, in any case
+        sums += value;
+        memcpy(values + i * SK_WIDTH, &value, sizeof value);
       }
+      for (uint32_t j = 0; j < 16; ++j) narrow[at + j] = (int8_t)values[j];
     }
+    int32_t total = 0;
+    for (int i = 0; i < SK_WIDTH; ++i) total += sums[i];
+    place_group(narrow, g * group_size, group_size, layout, q);
     d[g] = amax / 127.0f;
     s[g] = d[g] * (float)total;
   }

@@ -105,11 +105,13 @@ SK_INLINE float sum(V a) {
 }
 SK_INLINE float larger(float a, float b) { return a > b ? a : b; }
 SK_INLINE float largest(V a) {
-  float t[16];
-  store(t, a);
-  for (int half = 8; half >= 1; half /= 2)
-    for (int i = 0; i < half; ++i) t[i] = larger(t[i], t[i + half]);
-  return t[0];
+  v8f h[2];
+  store((float*)h, a);
+  const v8f eight = h[0] > h[1] ? h[0] : h[1];
+  v4f q[2];
+  memcpy(q, &eight, sizeof q);
+  const v4f four = q[0] > q[1] ? q[0] : q[1];
+  return larger(larger(four[0], four[2]), larger(four[1], four[3]));
 }
 
 SK_INLINE float bits_to_float(uint32_t u) {

@@ -63,28 +63,41 @@ static void delta_gates(const float* a, const float* b, const float* a_scale, co
   }
 }
 
-// Channels [begin, end) of one span.
-static void conv_silu(const ConvSpan& span, uint32_t begin, uint32_t end) {
-  const uint32_t dim = span.dim, taps = span.taps, kept = taps - 1;
+// Row `at` of the tail followed by src.
+SK_INLINE const float* conv_row(const ConvSpan& span, uint32_t at) {
+  const uint32_t kept = span.taps - 1;
+  return at < kept ? span.tail + (uint64_t)at * span.dim
+                   : span.src + (uint64_t)(at - kept) * span.dim;
+}
+
+// One token; Taps is 0 where it is not known before.
+template <uint32_t Taps>
+SK_INLINE void conv_token(const ConvSpan& span, uint32_t token, uint32_t begin, uint32_t end) {
+  const uint32_t taps = Taps != 0 ? Taps : span.taps;
+  float* dst = span.dst + (uint64_t)token * span.dim;
   for (uint32_t c = begin; c < end; c += 16) {
     const uint32_t n = end - c;
-    for (uint32_t t = 0; t < span.count; ++t) {
-      V acc = zero();
-      for (uint32_t k = 0; k < taps; ++k) {
-        const uint32_t row = t + k;  // of the tail followed by src
-        const float* x =
-            row < kept ? span.tail + (uint64_t)row * dim : span.src + (uint64_t)(row - kept) * dim;
-        acc = acc + load_n(x + c, n) * load_n(span.weight + (uint64_t)k * dim + c, n);
-      }
-      store_n(span.dst + (uint64_t)t * dim + c, silu(acc), n);
+    V acc = zero();
+    for (uint32_t k = 0; k < taps; ++k) {
+      const float* x = conv_row(span, token + k);
+      acc = acc + load_n(x + c, n) * load_n(span.weight + (uint64_t)k * span.dim + c, n);
     }
-    for (uint32_t k = 0; k < kept; ++k) {  // in order: row k only depends on later rows
-      const uint32_t row = span.count + k;
-      const float* x =
-          row < kept ? span.tail + (uint64_t)row * dim : span.src + (uint64_t)(row - kept) * dim;
-      store_n(span.tail + (uint64_t)k * dim + c, load_n(x + c, n), n);
+    store_n(dst + c, silu(acc), n);
+  }
+}
+
+// Channels [begin, end) of one span.
+static void conv_silu(const ConvSpan& span, uint32_t begin, uint32_t end) {
+  for (uint32_t t = 0; t < span.count; ++t) {
+    if (span.taps == 4) {
+      conv_token<4>(span, t, begin, end);
+    } else {
+      conv_token<0>(span, t, begin, end);
     }
   }
+  for (uint32_t k = 0; k + 1 < span.taps; ++k)  // in order: row k only depends on later rows
+    memmove(span.tail + (uint64_t)k * span.dim + begin, conv_row(span, span.count + k) + begin,
+            (end - begin) * sizeof(float));
 }
 
 }  // namespace sk::SK_ISA
