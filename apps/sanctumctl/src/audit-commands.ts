@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import { auditGrep, auditTail, auditVerify } from './commands/audit.js';
 import { secretsList, secretsRemove, secretsSet } from './commands/secrets.js';
 import { EXIT } from './exit-codes.js';
-import { wholeNumber, withHome, type Context, type HomeOption } from './program.js';
+import { wholeNumber, withHome, type Context, type HomeOption } from './command-options.js';
 
 interface ReadOptions extends HomeOption {
   readonly service?: string;

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { busDeadLetters, busReplay, busStreams } from './commands/bus.js';
-import { withHome, type Context, type HomeOption } from './program.js';
+import { withHome, type Context, type HomeOption } from './command-options.js';
 
 export function addBusCommands(program: Command, { terminal, site }: Context): void {
   const bus = program.command('bus').description('what NATS keeps, and what consumers gave up');

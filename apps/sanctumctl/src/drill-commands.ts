@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { drillFailover } from './commands/drill-failover.js';
 import { EXIT } from './exit-codes.js';
-import { withHome, type Context, type HomeOption } from './program.js';
+import { withHome, type Context, type HomeOption } from './command-options.js';
 
 export function addDrillCommands(program: Command, { terminal, site, fail }: Context): void {
   const drill = program.command('drill').description('break something on purpose, and measure');

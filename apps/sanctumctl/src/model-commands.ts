@@ -7,7 +7,13 @@ import {
   modelRollback,
   modelTrust,
 } from './commands/model-trust.js';
-import { collect, wholeNumber, withHome, type Context, type HomeOption } from './program.js';
+import {
+  collect,
+  wholeNumber,
+  withHome,
+  type Context,
+  type HomeOption,
+} from './command-options.js';
 
 export function addModelCommands(program: Command, context: Context): void {
   const { terminal, site } = context;

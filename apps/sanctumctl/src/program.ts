@@ -1,6 +1,13 @@
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { Command, Option } from 'commander';
 import { addAuditCommands, addSecretCommands } from './audit-commands.js';
 import { addBusCommands } from './bus-commands.js';
+import {
+  collect,
+  wholeNumber,
+  withHome,
+  type Context,
+  type HomeOption,
+} from './command-options.js';
 import { chat } from './commands/chat.js';
 import { doctor } from './commands/doctor.js';
 import { down } from './commands/down.js';
@@ -13,19 +20,6 @@ import { EXIT } from './exit-codes.js';
 import { addModelCommands } from './model-commands.js';
 import { addCertificateCommands } from './trust-commands.js';
 import type { PortMode } from './instance/port-plan.js';
-import type { Site } from './instance/site.js';
-import type { Terminal } from './terminal/terminal.js';
-
-/** What commands work with; the site depends on `--home`. */
-export interface Context {
-  readonly terminal: Terminal;
-  readonly site: (options: HomeOption) => Site;
-  readonly fail: (code: number) => void;
-}
-
-export interface HomeOption {
-  readonly home?: string;
-}
 
 export function createProgram(context: Context): Command {
   const program = new Command('sanctumctl')
@@ -49,11 +43,6 @@ interface UpFlags {
   readonly ports: PortMode;
   readonly yes: boolean;
   readonly withFallback: boolean;
-}
-
-/** A command with the option every one of them has. */
-export function withHome(command: Command): Command {
-  return command.option('--home <dir>', 'home folder (default: SANCTUM_HOME, else ./.sanctum)');
 }
 
 function addLifecycleCommands(program: Command, { terminal, site, fail }: Context): void {
@@ -161,16 +150,4 @@ function portsOption(): Option {
   return new Option('--ports <mode>', 'those of instance.yaml, or free ones, which are recorded')
     .choices(['configured', 'auto'])
     .default('configured');
-}
-
-export function collect(value: string, earlier: readonly string[] | undefined): readonly string[] {
-  return [...(earlier ?? []), value];
-}
-
-export function wholeNumber(text: string): number {
-  const value = Number(text);
-  if (!Number.isInteger(value) || value < 0) {
-    throw new InvalidArgumentError('expected a whole number from 0 up');
-  }
-  return value;
 }

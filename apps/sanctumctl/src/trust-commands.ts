@@ -9,7 +9,13 @@ import { certsMigration } from './commands/certs-migration.js';
 import { certsSign } from './commands/certs-sign.js';
 import { certsInit, certsIssue, certsList, certsVerify } from './commands/certs.js';
 import { EXIT } from './exit-codes.js';
-import { collect, wholeNumber, withHome, type Context, type HomeOption } from './program.js';
+import {
+  collect,
+  wholeNumber,
+  withHome,
+  type Context,
+  type HomeOption,
+} from './command-options.js';
 
 export function addCertificateCommands(program: Command, { terminal, site, fail }: Context): void {
   const certs = program.command('certs').description('certificates of this instance');
