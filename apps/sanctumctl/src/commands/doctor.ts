@@ -3,6 +3,7 @@ import type { Instance } from '@sanctum/catalog';
 import { EXIT } from '../exit-codes.js';
 import { checkAudit } from '../doctor/audit.js';
 import type { Finding, Level } from '../doctor/check.js';
+import { checkClock } from '../doctor/clock.js';
 import {
   checkCertificateFiles,
   checkManifest,
@@ -39,6 +40,7 @@ export async function examine(site: Site, quick: boolean): Promise<readonly Find
     checkBuilt(site),
     checkDisk(site),
     checkMemory(),
+    checkClock(site),
     checkAuthentication(site),
     checkPermissions(site),
     await checkAudit(site, quick),
