@@ -46,12 +46,7 @@ export async function runEngine(
   try {
     await host.start();
     await recordServed(verified, audit);
-    const admission = new Admission({
-      placesMax: () => placesOf(host),
-      ...(settings.limits.perClientMax !== undefined && {
-        perClientMax: settings.limits.perClientMax,
-      }),
-    });
+    const admission = admissionTo(host, settings);
     const running = await bootstrapService({
       name: 'engine',
       version,
@@ -99,6 +94,13 @@ export async function runEngine(
     verified.close();
     throw error;
   }
+}
+
+function admissionTo(host: WorkerHost, { limits: { perClientMax } }: EngineSettings): Admission {
+  return new Admission({
+    placesMax: () => placesOf(host),
+    ...(perClientMax !== undefined && { perClientMax }),
+  });
 }
 
 function workerHost(parts: {
