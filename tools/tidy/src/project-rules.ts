@@ -61,7 +61,7 @@ export const docsNameWhatExists: Rule = (repo) => {
   return repo.files
     .filter((file) => file.path.endsWith('.md'))
     .flatMap((file) => [
-      ...spans(file.text, /`((?:apps|libs|tools|deploy|docs|certs|docs-site)\/[\w./-]+)`/g)
+      ...spans(file.text, /`((?:apps|libs|tools|deploy|docs|docs-site)\/[\w./-]+)`/g)
         .map((name) => name.replace(/\/$/, ''))
         .filter((name) => !repo.paths.has(name) && !folders.has(name))
         .map((name) => `${file.path}: ${name} does not exist`),
