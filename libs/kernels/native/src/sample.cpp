@@ -83,7 +83,26 @@ std::vector<float> adjusted(const sk_sampling& s, const SampleInput& input) {
   return logits;
 }
 
-uint32_t argmax(const float* logits, uint32_t count) {
+// Looks at blocks without a branch per logit.
+uint32_t first_nan(const float* logits, uint32_t count) {
+  constexpr uint32_t kBlock = 1024;
+  for (uint32_t begin = 0; begin < count; begin += kBlock) {
+    const uint32_t end = std::min(begin + kBlock, count);
+    uint32_t found = 0;
+    for (uint32_t i = begin; i < end; ++i) found |= logits[i] != logits[i];
+    if (found == 0) continue;
+    const auto nan = [](float x) { return std::isnan(x); };
+    return static_cast<uint32_t>(std::find_if(logits + begin, logits + end, nan) - logits);
+  }
+  return count;
+}
+
+// The first of the largest. A bias of infinity can make NaN of an infinite logit: that is passed
+// over, as a comparison does.
+uint32_t argmax(const Kernels& kernels, const float* logits, uint32_t count) {
+  if (first_nan(logits, count) == count)
+    return static_cast<uint32_t>(std::find(logits, logits + count, kernels.row_max(logits, count)) -
+                                 logits);
   uint32_t best = 0;
   for (uint32_t i = 1; i < count; ++i)
     if (logits[i] > logits[best]) best = i;
@@ -177,7 +196,7 @@ uint32_t draw_all(const sk_sampling& s, const std::vector<float>& logits, const 
 }
 
 uint32_t choose(const Kernels& kernels, const sk_sampling& s, const std::vector<float>& logits) {
-  const uint32_t best = argmax(logits.data(), static_cast<uint32_t>(logits.size()));
+  const uint32_t best = argmax(kernels, logits.data(), static_cast<uint32_t>(logits.size()));
   const float top = logits[best];
   if (top == kBanned)
     fail(SK_INVALID_ARGUMENT, "no token is left: mask and bias exclude the whole vocabulary");
@@ -222,11 +241,11 @@ double uniform(uint64_t seed, uint64_t counter) {
 
 sk_sampled sample(const Kernels& kernels, const sk_sampling& sampling, const SampleInput& input) {
   check(sampling, input);
-  for (uint32_t i = 0; i < input.vocabulary; ++i)
-    if (std::isnan(input.logits[i])) fail(SK_NOT_FINITE, "logit %u is NaN", i);
+  if (const uint32_t at = first_nan(input.logits, input.vocabulary); at < input.vocabulary)
+    fail(SK_NOT_FINITE, "logit %u is NaN", at);
   sk_sampled result{};
   const bool plain = untouched(sampling) && sampling.temperature == 0;
-  const uint32_t token = plain ? argmax(input.logits, input.vocabulary)
+  const uint32_t token = plain ? argmax(kernels, input.logits, input.vocabulary)
                                : choose(kernels, sampling, adjusted(sampling, input));
   const float top = kernels.row_max(input.logits, input.vocabulary);
   const float normaliser = top + std::log(kernels.sum_exp(input.logits, top, input.vocabulary));

@@ -73,16 +73,14 @@ SK_INLINE __m256i add_quads(const __m256i* a) {
   return _mm256_hadd_epi32(_mm256_hadd_epi32(a[0], a[1]), _mm256_hadd_epi32(a[2], a[3]));
 }
 
-// Eight group sums in order from vectors that hold PerVector groups each.
-template <bool Nibbles, int PerVector>
-SK_INLINE __m256i group_sums(const __m256i* a) {
+// Eight group sums in order from quads of vectors that hold PerVector groups each.
+template <int PerVector>
+SK_INLINE __m256i group_sums(const __m256i* quads) {
   if constexpr (PerVector == 2) {
-    return _mm256_permutevar8x32_epi32(add_quads<Nibbles>(a),
-                                       _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
+    return _mm256_permutevar8x32_epi32(quads[0], _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
   } else {
-    const __m256i low = add_quads<Nibbles>(a), high = add_quads<Nibbles>(a + 4);
-    return _mm256_add_epi32(_mm256_permute2x128_si256(low, high, 0x20),
-                            _mm256_permute2x128_si256(low, high, 0x31));
+    return _mm256_add_epi32(_mm256_permute2x128_si256(quads[0], quads[1], 0x20),
+                            _mm256_permute2x128_si256(quads[0], quads[1], 0x31));
   }
 }
 
@@ -105,36 +103,50 @@ SK_INLINE __m256 load_floats(const float* p, uint32_t count) {
   return _mm256_loadu_ps(part);
 }
 
-// Terms of up to eight groups of one row, `packed` and `q` at the first of them, which starts a
-// chunk of 128 elements.
-template <bool Nibbles, int GroupSize, bool Full>
-SK_INLINE __m256 row_terms(const MatrixRows& w, const uint8_t* packed, const int8_t* q,
-                           uint64_t first, uint32_t count, __m256 d, __m256 s) {
+// Terms of up to eight groups of Rows rows, which lie at packed[r] and whose first group of all is
+// first[r]; q, d and s belong to these groups, the first of which starts a chunk of 128 elements. A
+// part of each row in turn: the memory system sees even streams.
+template <bool Nibbles, int GroupSize, int Rows, bool Full>
+SK_INLINE void row_terms(const MatrixRows& w, const uint8_t* const* packed, const uint64_t* first,
+                         uint32_t count, const int8_t* q, __m256 d, __m256 s, float (*terms)[8]) {
   constexpr int vector_elements = Nibbles ? 64 : 32;
   constexpr int per_vector = GroupSize >= vector_elements ? 1 : vector_elements / GroupSize;
   constexpr int vectors = 8 / per_vector;
   constexpr int loads = GroupSize * per_vector / vector_elements;
   const uint32_t bytes = count * (GroupSize * (Nibbles ? 4 : 8) / 8);
-  __m256i sums[vectors];
-#pragma GCC unroll 8
-  for (int v = 0; v < vectors; ++v) {
-    sums[v] = _mm256_setzero_si256();
+  __m256i quads[Rows][vectors / 4];
+#pragma GCC unroll 2
+  for (int quad = 0; quad < vectors / 4; ++quad) {
 #pragma GCC unroll 4
-    for (int l = 0; l < loads; ++l) {
-      const uint32_t at = (uint32_t)(v * loads + l) * 32;
-      if (!Full && at >= bytes) continue;
-      if (at % 64 == 0) _mm_prefetch((const char*)packed + at + kAhead, _MM_HINT_T0);
-      const __m256i value = load_bytes(packed + at, Full ? 32 : bytes - at);
-      sums[v] = _mm256_add_epi32(
-          sums[v], Nibbles ? dot_words(value, q, at) : dot_bytes(value, load_q(q + at)));
+    for (int r = 0; r < Rows; ++r) {
+      __m256i sums[4];
+#pragma GCC unroll 4
+      for (int v = 0; v < 4; ++v) {
+        sums[v] = _mm256_setzero_si256();
+#pragma GCC unroll 4
+        for (int l = 0; l < loads; ++l) {
+          const uint32_t at = (uint32_t)((quad * 4 + v) * loads + l) * 32;
+          if (!Full && at >= bytes) continue;
+          if (at % 64 == 0) _mm_prefetch((const char*)packed[r] + at + kAhead, _MM_HINT_T0);
+          const __m256i value = load_bytes(packed[r] + at, Full ? 32 : bytes - at);
+          const __m256i dot = Nibbles ? dot_words(value, q, at) : dot_bytes(value, load_q(q + at));
+          sums[v] = l == 0 ? dot : _mm256_add_epi32(sums[v], dot);
+        }
+      }
+      quads[r][quad] = add_quads<Nibbles>(sums);
     }
   }
-  _mm_prefetch((const char*)w.scales + first * 2 + kAhead / 16, _MM_HINT_T0);
-  _mm_prefetch((const char*)w.biases + first * 2 + kAhead / 16, _MM_HINT_T0);
-  const __m256 dots = _mm256_cvtepi32_ps(group_sums<Nibbles, per_vector>(sums));
-  const __m256 scaled =
-      _mm256_mul_ps(_mm256_mul_ps(load_scales(w.scales, first, count, w.type), d), dots);
-  return _mm256_add_ps(scaled, _mm256_mul_ps(load_scales(w.biases, first, count, w.type), s));
+#pragma GCC unroll 4
+  for (int r = 0; r < Rows; ++r) {
+    const uint64_t at = first[r];
+    _mm_prefetch((const char*)w.scales + at * 2 + kAhead / 16, _MM_HINT_T0);
+    _mm_prefetch((const char*)w.biases + at * 2 + kAhead / 16, _MM_HINT_T0);
+    const __m256 dots = _mm256_cvtepi32_ps(group_sums<per_vector>(quads[r]));
+    const __m256 scale = load_scales(w.scales, at, count, w.type);
+    const __m256 bias = load_scales(w.biases, at, count, w.type);
+    const __m256 scaled = _mm256_mul_ps(_mm256_mul_ps(scale, d), dots);
+    _mm256_store_ps(terms[r], _mm256_add_ps(scaled, _mm256_mul_ps(bias, s)));
+  }
 }
 
 // acc[r] += terms[r][0], then [1], ...: the order of the specification.

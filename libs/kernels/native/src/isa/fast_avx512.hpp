@@ -84,58 +84,74 @@ SK_INLINE __m512i add_quads(__m512i a, __m512i b, __m512i c, __m512i d) {
   return _mm512_add_epi32(_mm512_unpacklo_epi64(ab, cd), _mm512_unpackhi_epi64(ab, cd));
 }
 
-// 16 group sums in order from vectors that hold PerVector groups each.
-template <bool Nibbles, int PerVector>
-SK_INLINE __m512i group_sums(const __m512i* a) {
+// 16 group sums in order from quads of vectors that hold PerVector groups each.
+template <int PerVector>
+SK_INLINE __m512i group_sums(const __m512i* quads) {
   if constexpr (PerVector == 4) {
     const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
-    return _mm512_permutexvar_epi32(order, add_quads<Nibbles>(a[0], a[1], a[2], a[3]));
+    return _mm512_permutexvar_epi32(order, quads[0]);
   } else if constexpr (PerVector == 2) {
     const __m512i order = _mm512_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7, 8, 12, 9, 13, 10, 14, 11, 15);
-    return _mm512_permutexvar_epi32(order, add_lanes(add_quads<Nibbles>(a[0], a[1], a[2], a[3]),
-                                                     add_quads<Nibbles>(a[4], a[5], a[6], a[7])));
+    return _mm512_permutexvar_epi32(order, add_lanes(quads[0], quads[1]));
   } else {
-    const __m512i low = add_lanes(add_quads<Nibbles>(a[0], a[1], a[2], a[3]),
-                                  add_quads<Nibbles>(a[4], a[5], a[6], a[7]));
-    const __m512i high = add_lanes(add_quads<Nibbles>(a[8], a[9], a[10], a[11]),
-                                   add_quads<Nibbles>(a[12], a[13], a[14], a[15]));
-    return add_lanes(low, high);
+    return add_lanes(add_lanes(quads[0], quads[1]), add_lanes(quads[2], quads[3]));
   }
 }
 
-// Terms of up to 16 groups of one row, `packed` and `q` at the first of them.
-template <bool Nibbles, int GroupSize, bool Full>
-SK_INLINE __m512 row_terms(const MatrixRows& w, const uint8_t* packed, const int8_t* q,
-                           uint64_t first, uint32_t count, __m512 d, __m512 s) {
+// Terms of up to 16 groups of Rows rows, which lie at packed[r] and whose first group of all is
+// first[r]; q, d and s belong to these groups. A line of each row in turn: the memory system sees
+// even streams.
+template <bool Nibbles, int GroupSize, int Rows, bool Full>
+SK_INLINE void row_terms(const MatrixRows& w, const uint8_t* const* packed, const uint64_t* first,
+                         uint32_t count, const int8_t* q, __m512 d, __m512 s, float (*terms)[16]) {
   constexpr int vector_elements = Nibbles ? 128 : 64;
   constexpr int per_vector = GroupSize >= vector_elements ? 1 : vector_elements / GroupSize;
   constexpr int vectors = 16 / per_vector;
   constexpr int loads = GroupSize * per_vector / vector_elements;
-  const uint32_t bytes = count * (GroupSize * (Nibbles ? 4 : 8) / 8);
-  __m512i sums[vectors];
-#pragma GCC unroll 16
-  for (int v = 0; v < vectors; ++v) {
-    sums[v] = _mm512_setzero_si512();
+  const uint32_t bytes = Full ? vectors * loads * 64 : count * (GroupSize * (Nibbles ? 4 : 8) / 8);
+  __m512i quads[Rows][vectors / 4];
+#pragma GCC unroll 4
+  for (int quad = 0; quad < vectors / 4; ++quad) {
+    __m512i sums[Rows][4];
+#pragma GCC unroll 4
+    for (int v = 0; v < 4; ++v) {
 #pragma GCC unroll 2
-    for (int l = 0; l < loads; ++l) {
-      const uint32_t at = (uint32_t)(v * loads + l) * 64;
-      if (!Full && at >= bytes) continue;
-      _mm_prefetch((const char*)packed + at + kAhead, _MM_HINT_T0);
-      const __m512i value = load_bytes(packed + at, Full ? 64 : bytes - at);
-      if constexpr (Nibbles) {
-        dot4(sums[v], low_nibbles(value), _mm512_loadu_si512(q + at * 2));
-        dot4(sums[v], high_nibbles(value), _mm512_loadu_si512(q + at * 2 + 64));
-      } else {
-        dot4(sums[v], value, _mm512_loadu_si512(q + at));
+      for (int l = 0; l < loads; ++l) {
+        const uint32_t at = (uint32_t)((quad * 4 + v) * loads + l) * 64;
+        const bool there = Full || at < bytes;
+        const int8_t* p = q + at * (Nibbles ? 2 : 1);
+        const __m512i q0 = there ? _mm512_loadu_si512(p) : _mm512_setzero_si512();
+        const __m512i q1 = there && Nibbles ? _mm512_loadu_si512(p + 64) : _mm512_setzero_si512();
+#pragma GCC unroll 4
+        for (int r = 0; r < Rows; ++r) {
+          if (l == 0) sums[r][v] = _mm512_setzero_si512();
+          if (!there) continue;
+          _mm_prefetch((const char*)packed[r] + at + kAhead, _MM_HINT_T0);
+          const __m512i value = load_bytes(packed[r] + at, Full ? 64 : bytes - at);
+          if constexpr (Nibbles) {
+            dot4(sums[r][v], low_nibbles(value), q0);
+            dot4(sums[r][v], high_nibbles(value), q1);
+          } else {
+            dot4(sums[r][v], value, q0);
+          }
+        }
       }
     }
+#pragma GCC unroll 4
+    for (int r = 0; r < Rows; ++r)
+      quads[r][quad] = add_quads<Nibbles>(sums[r][0], sums[r][1], sums[r][2], sums[r][3]);
   }
-  _mm_prefetch((const char*)w.scales + first * 2 + kAhead / 16, _MM_HINT_T0);
-  _mm_prefetch((const char*)w.biases + first * 2 + kAhead / 16, _MM_HINT_T0);
-  const __m512 dots = _mm512_cvtepi32_ps(group_sums<Nibbles, per_vector>(sums));
-  const __m512 scaled =
-      _mm512_mul_ps(_mm512_mul_ps(load_scales(w.scales, first, count, w.type), d), dots);
-  return _mm512_add_ps(scaled, _mm512_mul_ps(load_scales(w.biases, first, count, w.type), s));
+#pragma GCC unroll 4
+  for (int r = 0; r < Rows; ++r) {
+    const uint64_t at = first[r];
+    _mm_prefetch((const char*)w.scales + at * 2 + kAhead / 16, _MM_HINT_T0);
+    _mm_prefetch((const char*)w.biases + at * 2 + kAhead / 16, _MM_HINT_T0);
+    const __m512 dots = _mm512_cvtepi32_ps(group_sums<per_vector>(quads[r]));
+    const __m512 scale = load_scales(w.scales, at, count, w.type);
+    const __m512 bias = load_scales(w.biases, at, count, w.type);
+    const __m512 scaled = _mm512_mul_ps(_mm512_mul_ps(scale, d), dots);
+    _mm512_store_ps(terms[r], _mm512_add_ps(scaled, _mm512_mul_ps(bias, s)));
+  }
 }
 
 // acc[r] += terms[r][0], then [1], ...: the order of the specification.

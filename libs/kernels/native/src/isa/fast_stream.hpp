@@ -15,29 +15,40 @@ struct StreamBlock {
   uint32_t count;
 };
 
+// Terms of kTerms groups from group `at` on, of up to four rows from row r of the block on.
+template <bool Nibbles, int GroupSize>
+SK_INLINE void stream_terms(const FastLinear& job, const StreamBlock& block, uint32_t token,
+                            uint32_t r, uint32_t at, float (*terms)[kTerms]) {
+  const MatrixRows& w = job.weight;
+  constexpr uint32_t bytes = GroupSize * (Nibbles ? 4 : 8) / 8;
+  const uint64_t before = (uint64_t)token * w.groups + at;
+  const uint32_t count = w.groups - at < kTerms ? w.groups - at : kTerms;
+  const Terms d = load_floats(job.input.d + before, count);
+  const Terms s = load_floats(job.input.s + before, count);
+  const int8_t* q = job.input.q + (uint64_t)token * job.input.stride + (uint64_t)at * GroupSize;
+  const uint32_t rows = block.count - r < 4 ? block.count - r : 4;
+  const uint8_t* packed[4];
+  uint64_t first[4];
+  for (uint32_t i = 0; i < rows; ++i) {
+    packed[i] = block.packed[r + i] + (uint64_t)at * bytes;
+    first[i] = (uint64_t)block.rows[r + i] * w.groups + at;
+  }
+  if (rows == 4 && count == kTerms)
+    return row_terms<Nibbles, GroupSize, 4, true>(w, packed, first, kTerms, q, d, s, terms);
+  for (uint32_t i = 0; i < rows; ++i)
+    row_terms<Nibbles, GroupSize, 1, false>(w, packed + i, first + i, count, q, d, s, terms + i);
+}
+
 template <bool Nibbles, int GroupSize>
 static void stream_token(const FastLinear& job, const StreamBlock& block, uint32_t token) {
   const MatrixRows& w = job.weight;
-  const int8_t* q = job.input.q + (uint64_t)token * job.input.stride;
-  const float* d = job.input.d + (uint64_t)token * w.groups;
-  const float* s = job.input.s + (uint64_t)token * w.groups;
-  constexpr uint32_t bytes = GroupSize * (Nibbles ? 4 : 8) / 8;
   alignas(64) float terms[kStretch][kTerms][kTerms];
   Terms acc{};
   for (uint32_t g = 0; g < w.groups; g += kStretch * kTerms) {
     const uint32_t rest = w.groups - g;
-    for (uint32_t r = 0; r < block.count; ++r) {
-      const uint64_t row = (uint64_t)block.rows[r] * w.groups;
-      for (uint32_t part = 0, at = g; part < kStretch && at < w.groups; ++part, at += kTerms) {
-        const uint32_t count = w.groups - at < kTerms ? w.groups - at : kTerms;
-        const Terms ds = load_floats(d + at, count), ss = load_floats(s + at, count);
-        const uint8_t* packed = block.packed[r] + (uint64_t)at * bytes;
-        const int8_t* qs = q + (uint64_t)at * GroupSize;
-        store_floats(terms[part][r], count == kTerms ? row_terms<Nibbles, GroupSize, true>(
-                                                           w, packed, qs, row + at, kTerms, ds, ss)
-                                                     : row_terms<Nibbles, GroupSize, false>(
-                                                           w, packed, qs, row + at, count, ds, ss));
-      }
+    for (uint32_t r = 0; r < block.count; r += 4) {
+      for (uint32_t part = 0, at = g; part < kStretch && at < w.groups; ++part, at += kTerms)
+        stream_terms<Nibbles, GroupSize>(job, block, token, r, at, terms[part] + r);
     }
     for (uint32_t part = 0; part < kStretch && part * kTerms < rest; ++part) {
       for (uint32_t r = block.count; r < kTerms; ++r) store_floats(terms[part][r], Terms{});
