@@ -1,7 +1,7 @@
 // The engine's bare loop against llama.cpp and the memory bandwidth of the same minutes.
 // usage: engine.mjs [--rounds 7] [--threads 2] [--isa avx2] [--decode 64] [--prefill 512]
 import { execFileSync } from 'node:child_process';
-import { mkdirSync } from 'node:fs';
+import { cpSync, mkdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { ensureGguf } from './make-gguf.mjs';
@@ -22,7 +22,8 @@ const membw = path.join(cache, 'membw');
 execFileSync('cc', ['-O3', '-march=native', path.join(here, 'membw.c'), '-o', membw, '-lpthread']);
 
 const ours = new Peer(path.join(here, 'engine-loop.mjs'), [model, threads], { SANCTUM_ISA: isa });
-const theirs = new Peer(path.join(here, 'llama-loop.mjs'), [gguf, threads]);
+const llama = isa === 'avx2' ? haswellCopy() : here;
+const theirs = new Peer(path.join(llama, 'llama-loop.mjs'), [gguf, threads]);
 const results = {};
 
 console.log(machine());
@@ -52,6 +53,20 @@ console.log(`decode reads ${told(read, 1)} GB/s, ${told(ratios(read, results.ban
 console.log(
   `batch 8 over batch 1: ${told(ratios(results['batch 8'].engine, results.decode.engine))}`,
 );
+
+/** llama.cpp picks its best variant itself: of this copy of its package, only the one for AVX2 is left. */
+function haswellCopy() {
+  const copy = path.join(cache, 'llama-haswell');
+  const sources = path.join(copy, 'src');
+  rmSync(copy, { recursive: true, force: true });
+  cpSync(path.join(here, '../node_modules'), path.join(copy, 'node_modules'), {
+    recursive: true,
+    filter: (file) =>
+      !/libggml-cpu-(?!haswell)[\w-]+\.so$|linux-x64-(?:cuda|vulkan)|win-|mac-/.test(file),
+  });
+  cpSync(here, sources, { recursive: true });
+  return sources;
+}
 
 /** The first round warms both sides up and is dropped. */
 async function measure(round, name, request) {
