@@ -28,9 +28,9 @@ export async function reapOrphans(
   const record = readRecord(recordFile);
   const reaped: ReapedService[] = [];
   const recorded = record?.services.toReversed() ?? [];
+  const known = new Set(recorded.flatMap((service) => groupMembers(service)));
   const unrecorded = findMarked(recordFile).filter(
-    (marked) =>
-      !recorded.some(({ pid, started }) => pid === marked.pid && started === marked.started),
+    (marked) => !groupMembers(marked).some((pid) => known.has(pid)),
   );
   for (const service of [...unrecorded, ...recorded]) {
     const pids = groupMembers(service);

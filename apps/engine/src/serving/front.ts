@@ -1,5 +1,6 @@
 import { SanctumError } from '@sanctum/errors';
-import { admittedOf, guard, type AccessPolicy, type HttpInstance } from '@sanctum/service-kit';
+import { guard, type AccessPolicy, type HttpInstance } from '@sanctum/service-kit';
+import { remember } from './admitted.js';
 import type { Admission } from './admission.js';
 import type { EngineMetrics } from './engine-metrics.js';
 import { parseJsonBody } from './json-body.js';
@@ -37,11 +38,11 @@ export function installFront(fastify: HttpInstance, options: FrontOptions): void
       metrics.httpEnded({ route, method: request.method, status: reply.raw.statusCode, seconds });
     });
     try {
-      guard(request.raw, policy, instance);
+      const visitor = guard(request.raw, policy, instance);
+      remember(request.raw, visitor);
       assertBodyFits(request.headers['content-length'], options.bodyBytesMax);
       if (INFERENCE_ROUTES.has(route)) {
-        const { client } = admittedOf(request.raw);
-        reply.raw.once('close', admission.enter(client));
+        reply.raw.once('close', admission.enter(visitor.client));
       }
       done();
     } catch (error) {

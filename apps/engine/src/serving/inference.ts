@@ -7,12 +7,12 @@ import {
 } from '@sanctum/contracts';
 import { SanctumError } from '@sanctum/errors';
 import { parseSampling, type Finish, type GenerationOptions } from '@sanctum/generation';
-import { admittedOf } from '@sanctum/service-kit';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
 import type { AnswerEvent } from '../host/answer-book.js';
 import type { WorkerHost } from '../host/worker-host.js';
 import type { Prompt } from '../protocol.js';
+import { admittedOf } from './admitted.js';
 import { StreamWriter, WholeWriter, type AnswerWriter } from './answer-writer.js';
 import { ChatDialect } from './chat-dialect.js';
 import { CompletionDialect } from './completion-dialect.js';

@@ -126,7 +126,7 @@ describe('settings', () => {
       ['plain 10.9.9.9', true],
       ['mtls', false],
     ]);
-    expect(listeners[2]?.tls).toMatchObject({ requestCert: true, rejectUnauthorized: true });
+    expect(listeners[2]?.tls).toMatchObject({ paths: { ca: home.ca.cert, ...home.server } });
   });
 
   it('connect to NATS when the instance has one and the engine an identity', async () => {

@@ -4,22 +4,12 @@ import { TLSSocket } from 'node:tls';
 import { peerIdentity } from '@sanctum/identity';
 import { admit, type AccessPolicy, type Admitted, type Visitor } from './access-rule.js';
 
-const admitted = new WeakMap<IncomingMessage, Admitted>();
 /** What a certificate says holds for all requests of its connection. */
 const identities = new WeakMap<Socket, string | undefined>();
 
 /** Judges a request before anything of it is read. Throws like {@link admit}. */
 export function guard(request: IncomingMessage, policy: AccessPolicy, instance: string): Admitted {
-  const visitor = admit(visitorOf(request, instance), policy);
-  admitted.set(request, visitor);
-  return visitor;
-}
-
-/** What {@link guard} found out about a request that it let in. */
-export function admittedOf(request: IncomingMessage): Admitted {
-  const known = admitted.get(request);
-  if (known === undefined) throw new Error('a request came past the guard');
-  return known;
+  return admit(visitorOf(request, instance), policy);
 }
 
 function visitorOf(request: IncomingMessage, instance: string): Visitor {
