@@ -1,3 +1,4 @@
+import { parseObject } from './parse-object.js';
 import { EventStreamDecoder } from './event-stream.js';
 
 /**
@@ -92,15 +93,4 @@ function holds(value: unknown): boolean {
   if (typeof value === 'string') return value !== '';
   if (typeof value !== 'object' || value === null) return false;
   return Array.isArray(value) ? value.length > 0 : Object.keys(value).length > 0;
-}
-
-function parseObject(text: string): Record<string, unknown> | undefined {
-  try {
-    const value: unknown = JSON.parse(text);
-    return typeof value === 'object' && value !== null
-      ? (value as Record<string, unknown>)
-      : undefined;
-  } catch {
-    return undefined;
-  }
 }

@@ -5,6 +5,7 @@ export {
   type BackendRoute,
   type RoutingPolicy,
 } from './backend-route.js';
+export { parseObject } from './parse-object.js';
 export { RateLimit } from './rate-limit.js';
 export { compileRoutingTable, type RoutingTable } from './routing-table.js';
 export {

@@ -272,7 +272,8 @@ export class Exchange implements AttemptOwner {
       status: this.#answered ? `${Math.floor(response.statusCode / 100)}xx` : 'cancelled',
       wasFinished: response.writableFinished,
       health: this.#health,
-      ...{ start: this.#start, plan: this.#plan },
+      start: this.#start,
+      plan: this.#plan,
     });
   }
 

@@ -1,3 +1,5 @@
+import { parseObject } from '@sanctum/routing';
+
 /** Fields of the answers that may carry an `error` beside what they are. */
 const ANSWER_FIELDS = ['choices', 'content', 'output', 'object', 'data'] as const;
 const BAD_GATEWAY = 502;
@@ -23,15 +25,4 @@ export function trueStatus(status: number, body: readonly Buffer[]): number {
 function joined(body: readonly Buffer[]): Buffer {
   const [first = EMPTY] = body;
   return body.length > 1 ? Buffer.concat(body) : first;
-}
-
-function parseObject(text: string): Record<string, unknown> | undefined {
-  try {
-    const value: unknown = JSON.parse(text);
-    return typeof value === 'object' && value !== null
-      ? (value as Record<string, unknown>)
-      : undefined;
-  } catch {
-    return undefined;
-  }
 }
