@@ -6,7 +6,7 @@ import { SanctumError } from '@sanctum/errors';
 import { LiveTls } from '@sanctum/identity';
 import type { Logger } from 'pino';
 import { errorReply } from './http-error.js';
-import { createLiveTlsServer } from './tls-listener.js';
+import { createLiveTlsServer, type LiveTlsServerParts } from './tls-listener.js';
 
 export type RequestHandler = (request: IncomingMessage, response: ServerResponse) => void;
 
@@ -112,6 +112,8 @@ export class Listeners {
       await listen(server, listener);
       this.#servers.set(listener.name, server);
     } catch (error) {
+      // What was prepared for a server that never listened goes with it.
+      server.close();
       if (listener.optional !== true) throw bindError(listener, error);
       this.#options.logger.warn({ err: error, listener: place(listener) }, 'listener_unbound');
       this.#retryLater(listener);
@@ -141,7 +143,8 @@ export class Listeners {
       keepAliveTimeout: limits.keepAliveTimeoutMs,
       connectionsCheckingInterval: Math.min(1000, limits.headersTimeoutMs),
     };
-    const server = createFor(listener, options, { handler, logger });
+    const isBusy = (socket: Socket): boolean => this.#exchanges.isBusy(socket);
+    const server = createFor(listener, options, { handler, logger, isBusy });
     server.maxConnections = limits.connectionsMax;
     server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
       if (this.#exchanges.mayReply(socket)) refuseClient(error, socket, source);
@@ -166,6 +169,10 @@ class OpenExchanges {
     response.once('close', () => open.delete(exchange));
   }
 
+  isBusy(socket: Socket): boolean {
+    return (this.#open.get(socket)?.size ?? 0) > 0;
+  }
+
   /**
    * Whether the next bytes on a connection would be read as the answer to what its parser refused:
    * true between requests, and for a request that is still being sent and has not been answered.
@@ -179,7 +186,7 @@ class OpenExchanges {
 function createFor(
   { tls }: ListenerOptions,
   options: ServerOptions,
-  parts: { readonly handler: RequestHandler; readonly logger: Logger },
+  parts: LiveTlsServerParts,
 ): Server {
   if (tls === undefined) return createServer(options, parts.handler);
   if (tls instanceof LiveTls) return createLiveTlsServer(tls, options, parts);

@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import type { IncomingMessage } from 'node:http';
 import { Agent, request } from 'node:https';
 import { join } from 'node:path';
 import { TLSSocket } from 'node:tls';
@@ -19,6 +20,7 @@ import {
 import { createTempHome, waitUntil, type TempHome } from '@sanctum/testing';
 import { pino } from 'pino';
 import { bootstrapService, type RunningService } from './bootstrap.js';
+import { EXPIRED_GRACE_MS } from './tls-listener.js';
 
 @Module({})
 class EmptyModule {}
@@ -44,6 +46,10 @@ beforeEach(async () => {
     logger: pino({ level: 'silent' }),
     ownsProcess: false,
     transportFile: join(home.paths.state, 'transport', 'engine.json'),
+    intercept: (next) => (incoming, response) => {
+      if (incoming.url === '/open') response.writeHead(200).write('begun');
+      else next(incoming, response);
+    },
   });
 });
 afterEach(async () => {
@@ -209,6 +215,46 @@ describe('revocation', () => {
     await live.refresh();
     await expect(ask(old)).rejects.toThrow();
     expect((await ask(await agentOf('canary'))).status).toBe(200);
+  });
+});
+
+describe('a certificate that expires', () => {
+  const LIFE_MS = 3000;
+  const NOTICED_MS = 5000;
+
+  /** A connection under a certificate that lives for seconds, and when it ends. */
+  async function shortLived(): Promise<{ agent: Agent; notAfterMs: number }> {
+    const { notAfter } = await issueCertificate({
+      ...{ home: home.paths, instance: home.instance, kind: 'client', identity: 'canary' },
+      days: LIFE_MS / 86_400_000,
+    });
+    return { agent: await agentOf('canary'), notAfterMs: notAfter.getTime() };
+  }
+
+  it('ends the idle connections that it opened, and no others', async () => {
+    const { agent, notAfterMs } = await shortLived();
+    const router = await agentOf('sanctum-server');
+    await Promise.all([ask(agent), ask(router)]);
+    const [socket] = Object.values(agent.freeSockets).flat();
+    if (socket === undefined) throw new Error('the connection was not kept');
+    socket.on('error', () => undefined);
+    await once(socket, 'close');
+    expect(Date.now()).toBeGreaterThanOrEqual(notAfterMs);
+    expect(Date.now()).toBeLessThan(notAfterMs + NOTICED_MS);
+    await expect(ask(agent)).rejects.toThrow();
+    expect(await ask(router)).toMatchObject({ status: 200, reused: true });
+  });
+
+  it('leaves what is under way a little longer, and then ends it as well', async () => {
+    const { agent, notAfterMs } = await shortLived();
+    const port = service.addresses[0]?.port;
+    const call = request({ host: '127.0.0.1', port, path: '/open', agent }).end();
+    const [response] = (await once(call, 'response')) as [IncomingMessage];
+    await once(response, 'data');
+    const [failure] = (await once(response.resume(), 'error')) as [NodeJS.ErrnoException];
+    expect(failure.code).toBe('ECONNRESET');
+    expect(Date.now()).toBeGreaterThanOrEqual(notAfterMs + EXPIRED_GRACE_MS);
+    expect(Date.now()).toBeLessThan(notAfterMs + EXPIRED_GRACE_MS + NOTICED_MS);
   });
 });
 
