@@ -109,7 +109,7 @@ describe('limits', () => {
   });
 
   it('inFlightMax: 429 with Retry-After, and room again afterwards', async () => {
-    const { post } = await limited({ inFlightMax: 2 }, 'gated-json');
+    const { post, metric } = await limited({ inFlightMax: 2 }, 'gated-json');
     const first = upstream.nextRequest();
     const slow = [post(CHAT)];
     await first;
@@ -119,6 +119,7 @@ describe('limits', () => {
     const answer = await post(CHAT);
     expect([answer.status, answer.headers.get('retry-after')]).toEqual([429, '1']);
     expect(await envelopeOf(answer)).toMatchObject({ code: 'queue_full' });
+    expect(await metric('sanctum_router_refused_requests_total{reason="queue_full"}')).toBe(1);
     upstream.release();
     for (const one of await Promise.all(slow)) {
       expect(one.status).toBe(200);

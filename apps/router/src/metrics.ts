@@ -7,6 +7,7 @@ const OVERHEAD_S = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0
 /** `sanctum_router_*`. Labels come from configuration and closed sets, never from clients. */
 export class RouterMetrics {
   readonly requests: Counter<'route' | 'status'>;
+  readonly refusals: Counter<'reason'>;
   readonly backendRequests: Counter<'backend' | 'outcome' | 'class'>;
   readonly decisions: Counter<'rule' | 'backend'>;
   readonly fallbacks: Counter<'backend'>;
@@ -22,6 +23,11 @@ export class RouterMetrics {
       name: 'http_requests_total',
       help: 'Proxied requests by route and status class.',
       labels: ['route', 'status'],
+    });
+    this.refusals = metrics.counter({
+      name: 'refused_requests_total',
+      help: 'Requests turned away at the door, unread, by the code of the error they got.',
+      labels: ['reason'],
     });
     this.backendRequests = metrics.counter({
       name: 'backend_requests_total',

@@ -224,6 +224,7 @@ describe('health and metrics', () => {
     expect(text).toContain('sanctum_router_queue_depth 7');
     expect(text).toContain('sanctum_router_asked_total{by="me"} 1');
     expect(text).toContain('sanctum_router_process_resident_memory_bytes');
+    expect(text).not.toMatch(/^# TYPE \S+_total gauge$/m);
     expect(gauge).toBeDefined();
   });
 

@@ -7,6 +7,7 @@ import { SERVICES } from '@sanctum/contracts';
 import { AllowedMethods } from './allowed-methods.js';
 import { TransportCounts } from '@sanctum/identity';
 import { Bus } from './bus.js';
+import { exposeCertificates } from './certificate-gauge.js';
 import { countTransports } from './count-transports.js';
 import { ErrorFilter } from './error-filter.js';
 import { KitModule } from './kit-module.js';
@@ -37,6 +38,7 @@ export async function bootstrapService(options: ServiceOptions): Promise<Running
     const http = await createHttp(options, context);
     const handler = options.intercept?.(http.handler, context) ?? http.handler;
     const counts = await openCounts(options, context);
+    exposeCertificates(context.metrics, options.listeners);
     const listeners = await Listeners.bind({
       listeners: options.listeners,
       handler: counts === undefined ? handler : countTransports(handler, counts),

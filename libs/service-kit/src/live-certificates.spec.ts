@@ -163,6 +163,11 @@ describe('a listener that follows its files', () => {
     await renewCertificates(renewal());
     await changed;
     expect(live.material.serial).not.toBe(serial);
+    const shown = await service.metrics.registry.metrics();
+    const expiry = live.material.notAfter.getTime() / 1000;
+    expect(shown).toContain(
+      `sanctum_engine_certificate_expiry_timestamp_seconds{listener="mtls"} ${expiry}\n`,
+    );
     const kept = live.material;
     await revokeCertificates({ home: home.paths, target: 'server' });
     await live.refresh();

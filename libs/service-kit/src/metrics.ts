@@ -23,6 +23,13 @@ export interface GaugeSample<Label extends string> {
   readonly value: number;
 }
 
+/** Gauges that prom-client names like counters, which `promtool check metrics` refuses; sums anyway. */
+const MISNAMED_DEFAULTS = [
+  'nodejs_active_resources_total',
+  'nodejs_active_handles_total',
+  'nodejs_active_requests_total',
+];
+
 /** One registry a service; every name begins with the service's prefix. */
 export class Metrics {
   readonly registry = new Registry();
@@ -31,6 +38,7 @@ export class Metrics {
   constructor(prefix: string) {
     this.#prefix = prefix;
     collectDefaultMetrics({ register: this.registry, prefix, eventLoopMonitoringPrecision: 100 });
+    for (const name of MISNAMED_DEFAULTS) this.registry.removeSingleMetric(`${prefix}${name}`);
   }
 
   counter<Label extends string = never>(options: MetricOptions<Label>): Counter<Label> {

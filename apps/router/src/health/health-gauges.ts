@@ -1,3 +1,4 @@
+import type { BudgetStanding } from '@sanctum/routing';
 import type { Metrics } from '@sanctum/service-kit';
 import type { Backend } from '../upstream/upstream.js';
 import type { HealthRegistry } from './health-registry.js';
@@ -7,6 +8,11 @@ type UrlLabel = 'backend' | 'url_index';
 
 interface UrlSample {
   readonly labels: { readonly backend: string; readonly url_index: number };
+  readonly value: number;
+}
+
+interface BackendSample {
+  readonly labels: { readonly backend: string };
   readonly value: number;
 }
 
@@ -42,16 +48,24 @@ export function exposeHealth(
     labels: ['backend', 'url_index'],
     readAll: () => perUrl(({ inFlight }) => inFlight),
   });
+  const perBudget = (value: (budget: BudgetStanding) => number): BackendSample[] =>
+    [...backends()].flatMap((backend) => {
+      const { scope } = registry.of(backend);
+      const budget = registry.budgets.standing(scope, registry.now());
+      const labels = { backend: backend.name };
+      return budget === undefined ? [] : [{ labels, value: value(budget) }];
+    });
   metrics.gauge<'backend'>({
     name: 'budget_remaining_tokens',
     help: 'Completion tokens a backend may still serve today; only of backends with a cap.',
     labels: ['backend'],
-    readAll: () =>
-      [...backends()].flatMap((backend) => {
-        const { scope } = registry.of(backend);
-        const left = registry.budgets.standing(scope, registry.now())?.left;
-        return left === undefined ? [] : [{ labels: { backend: backend.name }, value: left }];
-      }),
+    readAll: () => perBudget(({ left }) => left),
+  });
+  metrics.gauge<'backend'>({
+    name: 'budget_cap_tokens',
+    help: 'Completion tokens a backend may serve in a day; only of backends with a cap.',
+    labels: ['backend'],
+    readAll: () => perBudget(({ cap }) => cap),
   });
 }
 

@@ -304,6 +304,7 @@ describe('the health of backends', () => {
       expect(router.logged('budget_spent')).toHaveLength(1);
       const left = 'sanctum_router_budget_remaining_tokens{backend="council"}';
       expect(await router.metric(left)).toBe(0);
+      expect(await router.metric(left.replace('remaining', 'cap'))).toBe(80);
       expect(
         await router.metric('sanctum_router_backend_tokens_out_total{backend="council"}'),
       ).toBe(80);

@@ -2,15 +2,19 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { describe, expect, it } from '@jest/globals';
+import { Metrics } from '@sanctum/service-kit';
+import { RouterMetrics } from '../metrics.js';
 import { openFrontDoor } from './front-door.js';
 import type { ProxyContext } from './proxy-context.js';
 
 const TOKEN = 'f'.repeat(64);
 
 /** What a door needs before it lets anybody in; a refused request touches nothing else. */
+const registered = new Metrics('sanctum_router_');
 const CONTEXT = {
   access: { token: TOKEN, disabled: false },
   instance: 'test',
+  metrics: new RouterMetrics(registered, () => 0),
 } as ProxyContext;
 
 interface Stranger {
@@ -55,6 +59,9 @@ describe('the front door', () => {
         error: { code: 'unauthorized', type: 'authentication_error', source: 'router' },
       });
       expect(reached).toEqual([]);
+      expect(await registered.registry.metrics()).toMatch(
+        /^sanctum_router_refused_requests_total\{reason="unauthorized"\} [1-9]/m,
+      );
       await close();
     },
   );

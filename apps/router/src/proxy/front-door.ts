@@ -79,10 +79,11 @@ function proxy(
 
 /** The body, if any, is read and dropped by Node, so that the client sees the answer. */
 function refuse(
-  { limits }: ProxyContext,
+  { limits, metrics }: ProxyContext,
   { request, response }: Incoming,
   error: SanctumError,
 ): void {
+  metrics.refusals.inc({ reason: error.code });
   request.resume();
   const requestId = requestIdOf(request);
   const target = pathBelowV1(request.url ?? '') ?? '';
