@@ -1,212 +1,170 @@
-// Does the router grow? Streams opened and closed, then mixed load, with its memory and sockets watched.
-// usage: soak.mjs [--minutes 60] [--streams 10000] [--connections 32]
-// Ends with 1 when memory grows by more than 1 MB an hour after the first ten minutes, or a socket stays.
-import { spawn } from 'node:child_process';
+// Does the router grow? Streams opened and closed, then mixed load, with memory and sockets watched.
+// usage: soak.mjs [--minutes 60] [--streams 10000] [--connections 32] [--sample-s 2] [--home DIR] [--receipts DIR]
+// With --home it loads the running instance there, its engine watched as well. Ends with 1 when memory
+// grows by more than 1 MB an hour after the first ten minutes, a socket stays, or an answer is wrong.
+import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import {
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  readlinkSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
-import http from 'node:http';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
-import { clearInterval, setInterval } from 'node:timers';
-import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { machine, option, portOf } from './rounds.mjs';
+import { Load, MIXED, REAL, STREAMS } from './soak-load.mjs';
+import { floors, Watch } from './soak-watch.mjs';
 
 const here = path.dirname(fileURLToPath(import.meta.url));
 const root = path.resolve(here, '../../..');
 const minutes = Number(option('minutes', 60));
 const streams = Number(option('streams', 10_000));
 const connections = Number(option('connections', 32));
+const sampleMs = Number(option('sample-s', 2)) * 1_000;
+const home = option('home', undefined);
+const receipts = option('receipts', path.join(home ?? path.join(root, '.sanctum'), 'state/drills'));
 const SETTLE_MINUTES = Math.min(10, minutes / 3);
-const SAMPLE_MS = 5_000;
+/** A shorter time says nothing about a slope per hour. */
+const JUDGED_MINUTES_MIN = 20;
 const SLOPE_MAX_MB_H = 1;
 
 const folder = mkdtempSync(path.join(os.tmpdir(), 'sanctum-soak-'));
 const children = [];
-const counts = { whole: 0, left: 0, refused: 0, failed: 0 };
-const agent = new http.Agent({ keepAlive: true, maxSockets: connections });
+const startedAt = new Date().toISOString();
 
 try {
-  const upstream = await start(path.join(here, 'mock-upstream.mjs'), ['64']);
-  const { port, pid } = await startRouter(upstream.port);
+  const { port, watched, model } = home === undefined ? await startOwn() : running(home);
   console.log(machine());
+  const load = new Load({ port, connections, model });
+  for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => load.stop());
+  for (const child of children) child.once('exit', () => load.stop());
 
-  await load(port, { until: () => counts.whole + counts.left >= streams, kinds: [stream, leave] });
-  console.log(`${streams} streams opened and closed: ${pss(pid).toFixed(1)} MB`);
+  await load.run(STREAMS, () => load.done >= streams);
+  const streamed = load.done;
+  const afterStreams = watched.map(({ megabytes }) => megabytes);
+  console.log(`${streamed} streams opened and closed: ${told(watched, afterStreams)}`);
 
-  const samples = await mixedLoad(port, pid);
-  const settled = samples.filter(({ hours }) => hours * 60 >= SETTLE_MINUTES);
-  const slope = slopeOf(settled);
-  const leaked = await socketsLeft(pid);
-  console.log(
-    `${minutes} min of mixed load over ${connections} connections: ${JSON.stringify(counts)}`,
+  const begunMs = performance.now();
+  for (const watch of watched) watch.start(sampleMs);
+  await load.run(model === undefined ? MIXED : REAL, () => minutesSince(begunMs) > minutes);
+  for (const watch of watched) watch.stop();
+  const ranMinutes = minutesSince(begunMs);
+
+  load.agent.destroy();
+  const services = await Promise.all(
+    watched.map(async (watch, at) => ({
+      name: watch.name,
+      pids: watch.pids,
+      afterStreamsMb: Math.round(afterStreams[at] * 10) / 10,
+      ...watch.judge(SETTLE_MINUTES),
+      left: await watch.leaked(),
+      floors: floors(watch.samples),
+    })),
   );
-  console.log(`memory: ${settled[0].mb.toFixed(1)} → ${settled.at(-1).mb.toFixed(1)} MB`);
-  console.log(
-    `slope after ${SETTLE_MINUTES} min: ${slope.toFixed(2)} MB/h; sockets left: ${leaked}`,
-  );
-  process.exitCode = slope > SLOPE_MAX_MB_H || leaked > 0 || counts.failed > 0 ? 1 : 0;
+  const isJudged = ranMinutes - SETTLE_MINUTES >= JUDGED_MINUTES_MIN;
+  const receipt = {
+    ...{ version: 1, drill: 'soak', startedAt, endedAt: new Date().toISOString() },
+    ...{ machine: machine(), connections, streams: streamed, minutes: ranMinutes },
+    ...{ settleMinutes: SETTLE_MINUTES, slopeMaxMbH: SLOPE_MAX_MB_H, isSlopeJudged: isJudged },
+    ...{ requests: load.done, wrong: load.wrong, wrongReasons: [...load.reasons] },
+    ...{ kinds: load.counts, services },
+  };
+  const reasons = reasonsOf(receipt, ranMinutes < minutes);
+  const outcome = reasons.length === 0 ? 'passed' : 'failed';
+  console.log(write({ ...receipt, outcome, reasons }));
+  process.exitCode = outcome === 'passed' ? 0 : 1;
 } finally {
   for (const child of children) child.kill('SIGKILL');
   rmSync(folder, { recursive: true, force: true });
 }
 
-async function mixedLoad(port, pid) {
-  const begun = performance.now();
-  const samples = [];
-  const sampler = setInterval(() => {
-    samples.push({ hours: (performance.now() - begun) / 3_600_000, mb: pss(pid) });
-  }, SAMPLE_MS);
-  const until = () => performance.now() - begun > minutes * 60_000;
-  await load(port, { until, kinds: [plain, stream, leave, malformed] });
-  clearInterval(sampler);
-  return samples;
+function reasonsOf({ isSlopeJudged, wrong, services }, isCut) {
+  return [
+    ...(isCut ? ['it was ended before its time'] : []),
+    ...(wrong > 0 ? [`${wrong} wrong answers`] : []),
+    ...services.flatMap(({ name, slopeMbH, left }) => [
+      ...(isSlopeJudged && slopeMbH > SLOPE_MAX_MB_H ? [`${name} grows`] : []),
+      ...(left.sockets > 0 ? [`${name} holds ${left.sockets} sockets`] : []),
+    ]),
+  ];
 }
 
-async function load(port, { until, kinds }) {
-  const worker = async () => {
-    for (let turn = 0; !until(); turn += 1) await kinds[turn % kinds.length](port);
+/** Writes the receipt for programs and the one for people; returns the latter. */
+function write(receipt) {
+  mkdirSync(receipts, { recursive: true, mode: 0o700 });
+  const name = path.join(receipts, `soak-${startedAt.replaceAll(/[:.]/g, '-')}`);
+  writeFileSync(`${name}.json`, `${JSON.stringify(receipt, null, 2)}\n`);
+  const text = render(receipt);
+  writeFileSync(`${name}.md`, text);
+  return `${text}\n${name}.md`;
+}
+
+function render(receipt) {
+  const slope = ({ slopeMbH, slopeErrorMbH }) =>
+    `${slopeMbH} ± ${slopeErrorMbH}${receipt.isSlopeJudged ? '' : ' (too short to judge)'}`;
+  const rows = receipt.services.map((one) =>
+    [
+      ...[one.name, one.afterStreamsMb, one.firstMb, one.lastMb, one.peakMb, slope(one)],
+      ...[one.floorSlopeMbH, one.left.sockets, one.left.handles],
+    ].join(' | '),
+  );
+  const kinds = Object.entries(receipt.kinds).map(
+    ([kind, { right, wrong }]) => `| ${kind} | ${right} | ${wrong} |`,
+  );
+  return `# Soak: ${receipt.outcome}${receipt.reasons.map((reason) => `; ${reason}`).join('')}
+
+${receipt.machine}; ${receipt.startedAt} to ${receipt.endedAt}; ${receipt.streams} streams, then ${receipt.minutes.toFixed(1)} minutes of mixed load over ${receipt.connections} connections. Memory is PSS; the slope counts from minute ${receipt.settleMinutes.toFixed(1)} on, the floor is the least of each minute.
+
+| service | after streams MB | first MB | last MB | peak MB | slope MB/h | floor slope MB/h | sockets left | handles left |
+| --- | --- | --- | --- | --- | --- | --- | --- | --- |
+${rows.map((row) => `| ${row} |`).join('\n')}
+
+| request | right | wrong |
+| --- | --- | --- |
+${kinds.join('\n')}
+${receipt.wrongReasons.map((reason) => `\n- ${reason.replaceAll('\n', ' ')}`).join('')}
+`;
+}
+
+function told(watched, megabytes) {
+  return watched.map(({ name }, at) => `${name} ${megabytes[at].toFixed(1)} MB`).join(', ');
+}
+
+function minutesSince(ms) {
+  return (performance.now() - ms) / 60_000;
+}
+
+/** Router and engine of an instance that is up. */
+function running(folder) {
+  const main = path.join(root, 'apps/sanctumctl/dist/bundle/main.mjs');
+  const args = [main, 'status', '--json', '--home', folder];
+  const status = JSON.parse(execFileSync(process.execPath, args, { encoding: 'utf8' }));
+  const services = status.services.filter(({ name }) => name === 'router' || name === 'engine');
+  const { url } = services.find(({ name }) => name === 'router');
+  const watched = services.map(({ name, pids }) => new Watch(name, pids));
+  return { port: Number(new URL(url).port), watched, model: 'auto' };
+}
+
+async function startOwn() {
+  const upstream = await start(path.join(here, 'soak-upstream.mjs'), []);
+  const url = (behaviour) => `http://127.0.0.1:${upstream.port}/${behaviour}/v1`;
+  const backends = {
+    good: { url: url('good') },
+    paced: { url: url('paced') },
+    shaky: { url: url('shaky'), fallback_urls: [url('good')], breaker: { faults: 50 } },
+    dying: { url: url('dying'), breaker: { faults: 50 } },
   };
-  await Promise.all(Array.from({ length: connections }, worker));
-}
-
-async function plain(port) {
-  const { status } = await ask(port, chat(false));
-  counts[status === 200 ? 'whole' : 'failed'] += 1;
-}
-
-async function stream(port) {
-  const { status, text } = await ask(port, chat(true));
-  counts[status === 200 && text.endsWith('data: [DONE]\n\n') ? 'whole' : 'failed'] += 1;
-}
-
-async function malformed(port) {
-  const { status } = await ask(port, '{"model":');
-  counts[status === 400 ? 'refused' : 'failed'] += 1;
-}
-
-/** A client that goes away after the first bytes. */
-function leave(port) {
-  return new Promise((resolve) => {
-    const request = open(port, chat(true), (response) => {
-      response.once('data', () => request.destroy());
-      response.on('error', () => undefined);
-      response.on('close', () => {
-        counts.left += 1;
-        resolve();
-      });
-    });
-    request.on('error', resolve);
-  });
-}
-
-function ask(port, body) {
-  return new Promise((resolve, reject) => {
-    const request = open(port, body, (response) => {
-      const parts = [];
-      response.on('data', (part) => parts.push(part));
-      response.on('end', () =>
-        resolve({ status: response.statusCode, text: Buffer.concat(parts).toString() }),
-      );
-      response.on('error', reject);
-    });
-    request.on('error', reject);
-  });
-}
-
-function open(port, body, onResponse) {
-  const request = http.request(
-    {
-      host: '127.0.0.1',
-      port,
-      path: '/v1/chat/completions',
-      method: 'POST',
-      agent,
-      headers: { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) },
-    },
-    onResponse,
-  );
-  request.end(body);
-  return request;
-}
-
-function chat(streamed) {
-  return JSON.stringify({
-    model: 'mock',
-    stream: streamed,
-    messages: [{ role: 'user', content: 'What is 2+2?' }],
-  });
-}
-
-/** Connections still open when every client is gone and keep-alive to the upstream is over. */
-async function socketsLeft(pid) {
-  agent.destroy();
-  let left = Infinity;
-  for (let tries = 0; tries < 60 && left > 0; tries += 1) {
-    await delay(1_000);
-    left = established(pid);
-  }
-  return left;
-}
-
-/** Connections of the process that are not in LISTEN: the socket inodes of /proc/PID/fd in /proc/net. */
-function established(pid) {
-  const inodes = new Set(
-    readdirSync(`/proc/${pid}/fd`)
-      .map((fd) => /^socket:\[(\d+)\]$/.exec(readlink(`/proc/${pid}/fd/${fd}`))?.[1])
-      .filter((inode) => inode !== undefined),
-  );
-  const LISTEN = '0A';
-  return ['tcp', 'tcp6']
-    .flatMap((table) => readFileSync(`/proc/net/${table}`, 'utf8').trim().split('\n').slice(1))
-    .map((line) => line.trim().split(/\s+/))
-    .filter((fields) => fields[3] !== LISTEN && inodes.has(fields[9])).length;
-}
-
-function readlink(file) {
-  try {
-    return readlinkSync(file);
-  } catch {
-    return '';
-  }
-}
-
-/** Least squares, in MB per hour. */
-function slopeOf(samples) {
-  const mean = (key) => samples.reduce((sum, sample) => sum + sample[key], 0) / samples.length;
-  const [x, y] = [mean('hours'), mean('mb')];
-  const over = samples.reduce((sum, { hours, mb }) => sum + (hours - x) * (mb - y), 0);
-  return over / samples.reduce((sum, { hours }) => sum + (hours - x) ** 2, 0);
-}
-
-/** Proportional set size in MB. */
-function pss(pid) {
-  const rollup = readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8');
-  return Number(/^Pss:\s+(\d+)/m.exec(rollup)[1]) / 1024;
-}
-
-async function startRouter(upstream) {
+  const router = { default: 'good', backends };
   const file = path.join(folder, 'instance.yaml');
-  const backends = { mock: { url: `http://127.0.0.1:${upstream}/v1` } };
-  writeFileSync(
-    file,
-    JSON.stringify({ instance: { name: 'soak' }, services: { router: { backends } } }),
-  );
+  const instance = { instance: { name: 'soak' }, services: { router } };
+  writeFileSync(file, JSON.stringify(instance));
   const main = path.join(root, 'apps/router/dist/bundle/main.mjs');
-  return start(main, ['--router-config', file, '--port', '0'], { SANCTUM_HOME: folder });
+  const flags = ['--router-config', file, '--port', '0'];
+  const { port, pid } = await start(main, flags, { SANCTUM_HOME: folder });
+  return { port, watched: [new Watch('router', [pid])], model: undefined };
 }
 
 async function start(script, args, env = {}) {
   // As the launch wrapper starts it: a larger young generation would only cost memory.
-  const child = spawn(process.execPath, ['--max-semi-space-size=1', script, ...args.map(String)], {
+  const child = spawn(process.execPath, ['--max-semi-space-size=1', script, ...args], {
     stdio: ['ignore', 'pipe', 'inherit'],
     env: { ...process.env, ...env },
   });
