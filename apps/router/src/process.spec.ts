@@ -146,14 +146,6 @@ describe('the router as a process', () => {
         /config_invalid: .*services\.router.*fallback/s,
       ],
       [
-        'a setting it does not act on',
-        ({ router: section, council }) => ({
-          ...section,
-          backends: { council: { ...council, strip_thinking: true } },
-        }),
-        /services\.router\.backends\.council\.strip_thinking is not supported/,
-      ],
-      [
         'an unreadable certificate',
         ({ router: section, council }) => ({
           ...section,

@@ -15,7 +15,6 @@ import {
   type ServiceOptions,
 } from '@sanctum/service-kit';
 import { Callers } from './access/callers.js';
-import { assertSupported } from './assert-supported.js';
 import type { RequestRecord } from './audit/request-audit.js';
 import { BackendProbe } from './control/backend-probe.js';
 import { ControlModule } from './control/control-module.js';
@@ -120,7 +119,6 @@ function routerSectionOf({ services }: Instance): RouterSection {
   if (services.router === undefined) {
     throw new SanctumError('config_invalid', 'instance.yaml has no services.router section.');
   }
-  assertSupported(services.router);
   return services.router;
 }
 

@@ -9,3 +9,8 @@ export { translate } from './translate.js';
 export { messagesError, type MessagesError } from './messages/error.js';
 export { messagesRequestSchema } from './messages/request-schema.js';
 export { responsesRequestSchema } from './responses/request-schema.js';
+export {
+  CompletionStreamStripper,
+  stripCompletion,
+  type StrippedEvent,
+} from './thinking/strip-chat.js';

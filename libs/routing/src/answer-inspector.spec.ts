@@ -69,6 +69,12 @@ describe('what is wrong with an answer', () => {
     expect(inspect(delta({ role: 'assistant' }), false).finding).toBeUndefined();
   });
 
+  it('is no leak where tags are expected', () => {
+    const inspector = new AnswerInspector({ ...DEFAULT_DETECTORS, expectsThinking: true });
+    inspector.push(stream('<think>a</think> b'));
+    expect(inspector.report(true).finding).toBeUndefined();
+  });
+
   it('is a strike when broken, and counted when suspicious', () => {
     expect(severityOf('empty_content')).toBe('broken');
     expect(severityOf('pure_repetition')).toBe('broken');

@@ -6,6 +6,8 @@ export interface DetectorSettings {
   readonly repetitionCharsMin: number;
   /** An answer cut off by the length limit before so many bytes is suspicious. */
   readonly tinyBytes: number;
+  /** Think tags are no leak: they are taken out before a client sees them. */
+  readonly expectsThinking?: boolean;
 }
 
 export const DEFAULT_DETECTORS: DetectorSettings = { repetitionCharsMin: 200, tinyBytes: 4 };
@@ -136,7 +138,7 @@ export class AnswerInspector {
     if (this.#isOpaque) return undefined;
     if (!this.#isVisible && this.#others === 0) return 'empty_content';
     if (this.#repetition.isRepetition(REPETITION_TIMES_MIN)) return 'pure_repetition';
-    if (this.#leaksThinking) return 'think_tag_leak';
+    if (this.#leaksThinking && this.#settings.expectsThinking !== true) return 'think_tag_leak';
     const isCut = this.#finishReason === 'length' && this.#others === 0;
     return isCut && this.#textBytes < this.#settings.tinyBytes ? 'truncated_tiny' : undefined;
   }

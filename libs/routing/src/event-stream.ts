@@ -113,3 +113,14 @@ export function wholeEventsEnd(bytes: Uint8Array): number {
   }
   return 0;
 }
+
+/** Index just after the first blank line of `bytes` at or behind `from`, or -1: one event ends there. */
+export function eventEnd(bytes: Uint8Array, from: number): number {
+  for (let at = from; at + 1 < bytes.length; at++) {
+    const byte = bytes[at];
+    if (byte !== LF && byte !== CR) continue;
+    if (bytes[at + 1] === byte) return at + 2;
+    if (byte === LF && bytes[at + 1] === CR && bytes[at + 2] === LF) return at + 3;
+  }
+  return -1;
+}

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { wholeEventsEnd } from './event-stream.js';
+import { eventEnd, wholeEventsEnd } from './event-stream.js';
 import { FirstContentDetector, type StreamVerdict } from './first-content.js';
 
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
@@ -134,5 +134,20 @@ describe('wholeEventsEnd', () => {
     ['\n', 0],
   ])('%j', (stream, expected) => {
     expect(wholeEventsEnd(bytes(stream))).toBe(expected);
+  });
+});
+
+describe('eventEnd', () => {
+  it.each([
+    ['data: a\n\ndata: b\n\n', 0, 9],
+    ['data: a\n\ndata: b\n\n', 9, 18],
+    ['data: a\r\n\r\ndata', 0, 11],
+    ['data: a\r\rda', 0, 9],
+    ['data: a\ndata: b', 0, -1],
+    ['data: a\n', 0, -1],
+    ['data: a\r\n', 0, -1],
+    ['', 0, -1],
+  ])('%j from %d', (stream, from, expected) => {
+    expect(eventEnd(bytes(stream), from)).toBe(expected);
   });
 });

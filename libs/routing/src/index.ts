@@ -87,7 +87,7 @@ export {
   type AnswerReport,
   type DetectorSettings,
 } from './answer-inspector.js';
-export { EventStreamDecoder, wholeEventsEnd, type StreamEvent } from './event-stream.js';
+export { eventEnd, EventStreamDecoder, wholeEventsEnd, type StreamEvent } from './event-stream.js';
 export { FirstContentDetector, type StreamVerdict } from './first-content.js';
 export { exceedsJsonElements } from './json-bytes.js';
 export { MULTIPART_LIMITS, multipartField } from './multipart-field.js';

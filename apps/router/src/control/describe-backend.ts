@@ -22,6 +22,7 @@ export function describeBackend(
     available: seen.availability.available,
     ...(seen.availability.reason === undefined ? {} : { reason: seen.availability.reason }),
     healthy: seen.state?.healthy ?? false,
+    strip_thinking: backend.stripsThinking,
     total_s: backend.policy.totalMs / 1_000,
     ...describeBackendHealth(bound, seen.health),
     urls: backend.upstreams.map((upstream) => ({

@@ -10,6 +10,7 @@ import { SanctumError, toEnvelope, type ErrorEnvelope } from '@sanctum/errors';
 import { EventStreamDecoder } from '@sanctum/routing';
 import type { RouterLimits } from '../limits.js';
 import type { ClientResponse } from './client-response.js';
+import { headerOf, withoutContentHeaders } from './flat-headers.js';
 import { readJsonAnswer, completionAsChunks } from './whole-answer.js';
 
 export interface TranslatedResponseOptions {
@@ -237,23 +238,6 @@ export class TranslatedResponse implements ClientResponse {
       model: typeof model === 'string' ? model : '',
     };
   }
-}
-
-function headerOf(headers: readonly string[], name: string): string | undefined {
-  for (let index = 0; index + 1 < headers.length; index += 2) {
-    if (headers[index]?.toLowerCase() === name) return headers[index + 1];
-  }
-  return undefined;
-}
-
-/** What described the upstream's bytes does not describe these. */
-function withoutContentHeaders(headers: readonly string[]): string[] {
-  const kept: string[] = [];
-  for (let index = 0; index + 1 < headers.length; index += 2) {
-    const name = headers[index] ?? '';
-    if (!/^(content-.*|etag|digest)$/i.test(name)) kept.push(name, headers[index + 1] ?? '');
-  }
-  return kept;
 }
 
 function streamHeaders(headers: readonly string[]): string[] {

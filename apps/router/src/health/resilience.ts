@@ -33,6 +33,7 @@ export function resilienceOf(router: RouterSection, backend: BackendSection): Re
       repetitionCharsMin:
         router.detectors?.repetition_chars ?? DEFAULT_DETECTORS.repetitionCharsMin,
       tinyBytes: router.detectors?.tiny_bytes ?? DEFAULT_DETECTORS.tinyBytes,
+      expectsThinking: backend.strip_thinking === true,
     },
     dailyCapTokens: backend.daily_cap_completion_tokens,
   };

@@ -15,6 +15,7 @@ import type { CallerPolicy } from '../access/callers.js';
 import { RequestHealth } from '../health/request-health.js';
 import type { ClientResponse } from '../dialects/client-response.js';
 import { outgoingTo, replaceHeaders, type Edge } from '../dialects/edge.js';
+import { answerThrough } from '../thinking/answer-through.js';
 import { routeLabel } from '../metrics.js';
 import type { RouterLimits } from '../limits.js';
 import { answerHeaders, type AnswerHeaders, type Provenance } from './answer-head.js';
@@ -89,7 +90,7 @@ export class Exchange implements AttemptOwner {
   }
 
   contentStarts(attempt: Attempt, head: { status: number; headers: AnswerHeaders }): Relay {
-    const { response } = this.#start;
+    const response = answerThrough(this.#start, this.#plan, this.limits);
     this.#state = startStreaming(this.#state);
     this.#answered = true;
     this.#health?.settle();
@@ -223,7 +224,7 @@ export class Exchange implements AttemptOwner {
   }
 
   #sendHeld(urlIndex: number, answer: HeldAnswer): void {
-    const { response } = this.#start;
+    const response = answerThrough(this.#start, this.#plan, this.limits);
     const backend = this.#plan?.backend.name ?? '';
     const { status } = answer;
     this.#answered = true;

@@ -73,6 +73,7 @@ async function resolveBackend(
     name,
     description: section.description,
     models: section.models,
+    stripsThinking: section.strip_thinking === true,
     upstreams: [primary, ...fallbacks],
     policy: {
       urls: upstreams.map(({ timeouts }) => timeouts),

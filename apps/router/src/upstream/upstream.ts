@@ -34,4 +34,6 @@ export interface Backend {
   readonly upstreams: readonly [Upstream, ...Upstream[]];
   readonly policy: FailoverPolicy;
   readonly resilience: Resilience;
+  /** Thoughts are taken out of its answers. */
+  readonly stripsThinking: boolean;
 }

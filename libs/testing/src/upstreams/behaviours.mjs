@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { setImmediate as turn } from 'node:timers/promises';
 import { gzipSync } from 'node:zlib';
 import { PROVIDERS } from './providers.mjs';
+import { THINKERS } from './thinkers.mjs';
 
 const STREAM_HEAD = {
   'content-type': 'text/event-stream; charset=utf-8',
@@ -121,7 +122,7 @@ export function behave(name, exchange) {
     if (!name.startsWith('stall')) sendJson(exchange.response, 200, { object: 'list', data });
     return;
   }
-  const behaviour = BEHAVIOURS[name] ?? PROVIDERS[name];
+  const behaviour = BEHAVIOURS[name] ?? PROVIDERS[name] ?? THINKERS[name];
   if (behaviour === undefined) {
     sendJson(exchange.response, 404, { error: { message: `no behaviour ${name}`, code: 'x' } });
     return;

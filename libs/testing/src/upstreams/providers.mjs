@@ -51,8 +51,8 @@ export const PROVIDERS = {
     json(response, 200, completion(body, { content: ANSWER })),
 };
 
-const ANSWER = '2 + 2 equals 4. ✓';
-const DONE = 'data: [DONE]\n\n';
+export const ANSWER = '2 + 2 equals 4. ✓';
+export const DONE = 'data: [DONE]\n\n';
 const CALL = { id: 'call_1', type: 'function' };
 const ARGUMENTS = '{"city":"Bonn"}';
 const USAGE = { prompt_tokens: 12, completion_tokens: 8, total_tokens: 20 };
@@ -186,7 +186,7 @@ function nativeResponses({ response, body }) {
   response.end(named({ type: 'response.completed', sequence_number: 2, response: whole }));
 }
 
-function wants(body) {
+export function wants(body) {
   const text = body.toString('latin1');
   return {
     stream: /"stream"\s*:\s*true/.test(text),
@@ -227,7 +227,7 @@ function deltas(body) {
   ];
 }
 
-function completion(body, message, finishReason = finish(body)) {
+export function completion(body, message, finishReason = finish(body)) {
   return {
     id: 'chatcmpl-zoo',
     object: 'chat.completion',
@@ -240,13 +240,13 @@ function completion(body, message, finishReason = finish(body)) {
   };
 }
 
-function chunk(delta, finishReason = null, rest = {}) {
+export function chunk(delta, finishReason = null, rest = {}) {
   const head = { id: 'chatcmpl-zoo', object: 'chat.completion.chunk', created: 1, model: 'mock' };
   const choices = [{ index: 0, delta, finish_reason: finishReason }];
   return `data: ${JSON.stringify({ ...head, choices, ...rest })}\n\n`;
 }
 
-function usageChunk() {
+export function usageChunk() {
   const head = { id: 'chatcmpl-zoo', object: 'chat.completion.chunk', created: 1, model: 'mock' };
   return `data: ${JSON.stringify({ ...head, choices: [], usage: USAGE })}\n\n`;
 }
@@ -258,14 +258,14 @@ function named(event) {
 const tight = (text) => text.replaceAll('data: ', 'data:');
 const crlf = (text) => text.replaceAll('\n', '\r\n');
 
-function sse(response, first) {
+export function sse(response, first) {
   response.writeHead(200, { 'content-type': 'text/event-stream' });
   response.flushHeaders();
   if (first !== '') response.write(first);
 }
 
 /** Without a length, so that it is chunked, or ends with the connection. */
-function json(response, status, value) {
+export function json(response, status, value) {
   if (!response.headersSent) response.writeHead(status, { 'content-type': 'application/json' });
   response.end(JSON.stringify(value));
 }
