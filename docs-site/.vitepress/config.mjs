@@ -24,6 +24,7 @@ export default defineConfig({
           { text: 'Secrets', link: '/secrets' },
           { text: 'Audit', link: '/audit' },
           { text: 'Configuration', link: '/configuration' },
+          { text: 'Observability', link: '/observability' },
           { text: 'Endpoints', link: '/endpoints' },
           { text: 'Failover', link: '/failover' },
           { text: 'Compatibility', link: '/compatibility' },
