@@ -256,9 +256,7 @@ export class Exchange implements AttemptOwner {
     const plan = this.#plan;
     if (plan !== undefined) ids.push('x-sanctum-backend', plan.backend.name);
     const status = sendError(response, error, ids);
-    if (status === 500) {
-      this.#context.log.error({ request_id: requestId, err: error }, 'request failed');
-    }
+    if (this.#trail === undefined) this.#context.refusals.inside(this.#start, { status, error });
   }
 
   #onClientClose(): void {
@@ -279,8 +277,8 @@ export class Exchange implements AttemptOwner {
   }
 
   #trailOf(plan: PlannedRequest): FailoverTrail {
-    const { requestId } = this.#start;
-    const request = { requestId, startedMs: this.#account.readMs };
+    const { requestId, caller } = this.#start;
+    const request = { requestId, caller, startedMs: this.#account.readMs };
     this.#trail ??= new FailoverTrail(this.#context, plan.backend, request);
     return this.#trail;
   }

@@ -1,33 +1,41 @@
 import type { Failover } from '@sanctum/contracts';
 import { SanctumError } from '@sanctum/errors';
+import type { Admitted } from '@sanctum/service-kit';
+import { requestFields } from '../audit/refusals.js';
 import type { Backend, Upstream } from '../upstream/upstream.js';
 import type { AttemptEnd, HeldAnswer } from './attempt.js';
 import type { ProxyContext } from './proxy-context.js';
+
+interface TrailedRequest {
+  readonly requestId: string;
+  readonly caller: Admitted;
+  readonly startedMs: number;
+}
 
 /** The failed attempts of one request; made only when there is a first one. */
 export class FailoverTrail {
   readonly #context: ProxyContext;
   readonly #backend: Backend;
-  readonly #requestId: string;
-  readonly #startedMs: number;
+  readonly #request: TrailedRequest;
   readonly #failures: { readonly upstream: Upstream; readonly end: AttemptEnd }[] = [];
 
-  constructor(
-    context: ProxyContext,
-    backend: Backend,
-    request: { requestId: string; startedMs: number },
-  ) {
+  constructor(context: ProxyContext, backend: Backend, request: TrailedRequest) {
     this.#context = context;
     this.#backend = backend;
-    this.#requestId = request.requestId;
-    this.#startedMs = request.startedMs;
+    this.#request = request;
+  }
+
+  /** What every log line about a request says of it. */
+  get #who(): object {
+    const { requestId, caller } = this.#request;
+    return requestFields(requestId, caller);
   }
 
   failed(upstream: Upstream, end: AttemptEnd): void {
     this.#failures.push({ upstream, end });
     this.#context.log.warn(
       {
-        request_id: this.#requestId,
+        ...this.#who,
         backend: upstream.backend,
         url: upstream.url,
         url_index: upstream.urlIndex,
@@ -43,10 +51,10 @@ export class FailoverTrail {
     if (winner.urlIndex === 0) return;
     const [primary] = this.#backend.upstreams;
     const errorClass = this.#failures[0]?.end.errorClass ?? 'unknown';
-    const elapsedMs = Math.round(performance.now() - this.#startedMs);
+    const elapsedMs = Math.round(performance.now() - this.#request.startedMs);
     this.#context.log.warn(
       {
-        request_id: this.#requestId,
+        ...this.#who,
         backend: this.#backend.name,
         url: primary.url,
         winning_url: winner.url,
@@ -61,7 +69,7 @@ export class FailoverTrail {
       url: primary.url,
       winningUrl: winner.url,
       errorClass,
-      requestId: this.#requestId,
+      requestId: this.#request.requestId,
       attempts: this.#failures.length + 1,
       elapsedMs,
     };
@@ -70,7 +78,7 @@ export class FailoverTrail {
 
   lost(): void {
     this.#context.log.error(
-      { request_id: this.#requestId, backend: this.#backend.name, attempts: this.#failures.length },
+      { ...this.#who, backend: this.#backend.name, attempts: this.#failures.length },
       'no upstream answered',
     );
   }

@@ -3,6 +3,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { describe, expect, it } from '@jest/globals';
 import { Metrics } from '@sanctum/service-kit';
+import { Refusals } from '../audit/refusals.js';
 import { RouterMetrics } from '../metrics.js';
 import { openFrontDoor } from './front-door.js';
 import type { ProxyContext } from './proxy-context.js';
@@ -10,11 +11,16 @@ import type { ProxyContext } from './proxy-context.js';
 const TOKEN = 'f'.repeat(64);
 
 /** What a door needs before it lets anybody in; a refused request touches nothing else. */
+const notes: [string, object][] = [];
+const silent = (): void => undefined;
+const log = { debug: silent, info: silent, warn: silent, error: silent };
+const audit = { note: (event: string, data: object) => void notes.push([event, data]) };
 const registered = new Metrics('sanctum_router_');
 const CONTEXT = {
   access: { token: TOKEN, disabled: false },
   instance: 'test',
   metrics: new RouterMetrics(registered, () => 0),
+  refusals: new Refusals({ audit, log }),
 } as ProxyContext;
 
 interface Stranger {
@@ -59,6 +65,13 @@ describe('the front door', () => {
         error: { code: 'unauthorized', type: 'authentication_error', source: 'router' },
       });
       expect(reached).toEqual([]);
+      expect(notes.at(-1)).toEqual([
+        'request',
+        expect.objectContaining({
+          ...{ request_id: 'a1', identity: undefined, transport: 'plain', address: '100.64.0.7' },
+          ...{ outcome: 'refused', status: 401, error_class: 'unauthorized' },
+        }),
+      ]);
       expect(await registered.registry.metrics()).toMatch(
         /^sanctum_router_refused_requests_total\{reason="unauthorized"\} [1-9]/m,
       );

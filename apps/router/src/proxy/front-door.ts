@@ -25,13 +25,15 @@ export function openFrontDoor(context: ProxyContext, control: RequestHandler): R
     }
     const target = request.url ?? '/';
     if (!target.startsWith('/v1/')) {
+      context.refusals.watch(caller, request, response);
       control(request, response);
       return;
     }
     const below = pathBelowV1(target);
     if (below === undefined) {
-      refuse(context, { request, response }, UNSAFE_PATH);
+      refuse(context, { caller, request, response }, UNSAFE_PATH);
     } else if (isControl(request.method, below)) {
+      context.refusals.watch(caller, request, response);
       control(request, response);
     } else {
       proxy(context, caller, { request, response, target: below });
@@ -45,6 +47,8 @@ const UNSAFE_PATH = new SanctumError(
 );
 
 interface Incoming {
+  /** Undefined where nobody was recognised. */
+  readonly caller?: Admitted;
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
 }
@@ -67,7 +71,7 @@ function proxy(
   const policy = context.callers.of(caller.identity);
   const refusal = context.admission.refusal() ?? policy?.refusal();
   if (refusal !== undefined) {
-    refuse(context, { request, response }, refusal);
+    refuse(context, { caller, request, response }, refusal);
     return;
   }
   const requestId = requestIdOf(request);
@@ -79,8 +83,8 @@ function proxy(
 
 /** The body, if any, is read and dropped by Node, so that the client sees the answer. */
 function refuse(
-  { limits, metrics }: ProxyContext,
-  { request, response }: Incoming,
+  { limits, metrics, refusals }: ProxyContext,
+  { caller, request, response }: Incoming,
   error: SanctumError,
 ): void {
   metrics.refusals.inc({ reason: error.code });
@@ -89,7 +93,8 @@ function refuse(
   const target = pathBelowV1(request.url ?? '') ?? '';
   const edge = openEdge({ request, response, target, requestId, limits });
   const ids = ['x-request-id', requestId, 'x-sanctum-request-id', requestId];
-  sendError(edge?.response ?? response, error, ids);
+  const status = sendError(edge?.response ?? response, error, ids);
+  refusals.atDoor({ requestId, request, caller, target, status, code: error.code });
 }
 
 function isControl(method: string | undefined, below: string): boolean {

@@ -2,6 +2,7 @@ import type { Failover } from '@sanctum/contracts';
 import type { AvailabilityOf, RoutingTable } from '@sanctum/routing';
 import type { AccessPolicy } from '@sanctum/service-kit';
 import type { Callers } from '../access/callers.js';
+import type { Refusals } from '../audit/refusals.js';
 import type { RequestRecord } from '../audit/request-audit.js';
 import type { HealthRegistry } from '../health/health-registry.js';
 import type { RouterLimits } from '../limits.js';
@@ -29,6 +30,7 @@ export interface ProxyContext {
   readonly health: HealthRegistry;
   readonly limits: RouterLimits;
   readonly admission: Admission;
+  readonly refusals: Refusals;
   readonly stalls: StallWatch;
   readonly metrics: RouterMetrics;
   readonly log: RouterLog;

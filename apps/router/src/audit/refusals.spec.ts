@@ -1,0 +1,110 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { readLines, type AuditLine } from '@sanctum/audit';
+import { UpstreamProgram, waitUntil } from '@sanctum/testing';
+import { startTestRouter, type TestRouter } from '../router.fixture.js';
+import { REFUSALS_LISTED_MAX } from './refusal-window.js';
+
+const QUESTION = { model: 'm', messages: [{ role: 'user', content: 'hello' }] };
+const WHO = { identity: 'local', transport: 'plain-loopback' };
+
+describe('who is refused', () => {
+  let upstream: UpstreamProgram;
+  let home: string;
+  let router: TestRouter;
+  beforeAll(async () => {
+    upstream = await UpstreamProgram.start();
+  });
+  afterAll(() => upstream.kill());
+  beforeEach(() => {
+    home = mkdtempSync(join(tmpdir(), 'sanctum-refusals-'));
+  });
+  afterEach(async () => {
+    await router.stop();
+    rmSync(home, { recursive: true, force: true });
+  });
+
+  async function started(local: object, limits: object = {}): Promise<void> {
+    const backends = {
+      council: { url: upstream.url('well'), models: ['m'] },
+      coder: { url: upstream.url('status-500'), fallback_urls: [upstream.url('well')] },
+    };
+    const callers = { local };
+    router = await startTestRouter({ home, router: { backends, callers }, limits });
+  }
+  async function audited(event: string): Promise<AuditLine['data'][]> {
+    const found: AuditLine['data'][] = [];
+    for await (const line of readLines(join(home, 'audit', 'router'))) {
+      if (line.event === event) found.push(line.data);
+    }
+    return found;
+  }
+  const oneOf = (event: string, code: string): Promise<AuditLine['data']> =>
+    waitUntil(
+      async () => (await audited(event)).find((data) => Object.values(data).includes(code)),
+      { what: `${event} with ${code}` },
+    );
+
+  it('has a line in the audit and in the log: out of turn, at the control pages, further in', async () => {
+    await started({ requests_per_minute: 2, backends: ['council'] }, { bodyBytesMax: 200 });
+    const method = await fetch(`${router.url}/v1/models`, { method: 'DELETE' });
+    expect(method.status).toBe(405);
+    expect(await oneOf('request', 'status_405')).toMatchObject({ ...WHO, outcome: 'refused' });
+
+    const large = await router.post({ ...QUESTION, padding: 'x'.repeat(200) });
+    expect(large.status).toBe(413);
+    expect((await router.post({ ...QUESTION, model: 'coder' })).status).toBe(403);
+    const refused = await router.post(QUESTION, { headers: { 'x-request-id': 'third' } });
+    expect(refused.status).toBe(429);
+    const expected = { ...WHO, request_id: 'third', route: 'chat/completions', status: 429 };
+    expect(await oneOf('request', 'rate_limited')).toMatchObject({
+      ...expected,
+      ...{ outcome: 'refused', error_class: 'rate_limited' },
+    });
+    const lines = router.logged('request refused');
+    expect(lines.map(({ code }) => code)).toEqual([
+      'status_405',
+      'body_too_large',
+      'forbidden',
+      'rate_limited',
+    ]);
+    for (const line of lines) expect(line).toMatchObject(WHO);
+    expect(lines.at(-1)).toMatchObject(expected);
+    expect((await audited('request')).map((data) => data['status'])).toEqual([405, 413, 403, 429]);
+  });
+
+  it('is a few lines and a number when it is a flood', async () => {
+    await started({ requests_per_minute: 1 });
+    expect((await router.post(QUESTION)).status).toBe(200);
+    const count = 4 * REFUSALS_LISTED_MAX;
+    const statuses = await Promise.all(
+      Array.from({ length: count }, async () => (await router.post(QUESTION)).status),
+    );
+    expect(new Set(statuses)).toEqual(new Set([429]));
+    const listedNow = async (): Promise<number> =>
+      (await audited('request')).filter((data) => data['status'] === 429).length;
+    const listed = await waitUntil(
+      async () => {
+        const counted = (await audited('refusals')).reduce((sum, data) => sum + countOf(data), 0);
+        const found = await listedNow();
+        return counted > 0 && found + counted === count ? found : undefined;
+      },
+      { what: 'every refusal is listed or counted' },
+    );
+    expect(router.logged('request refused')).toHaveLength(listed);
+    expect(router.logged('more requests refused').length).toBeGreaterThan(0);
+  });
+
+  it('is named in what the log says of a failover, too', async () => {
+    await started({});
+    expect((await router.post({ ...QUESTION, model: 'coder' })).status).toBe(200);
+    expect(router.logged('failover_attempt')[0]).toMatchObject(WHO);
+    expect(router.logged('failed over from primary')[0]).toMatchObject(WHO);
+  });
+});
+
+function countOf(data: AuditLine['data']): number {
+  return Number(data['count'] ?? 0);
+}
