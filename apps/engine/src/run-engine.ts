@@ -83,6 +83,7 @@ export async function runEngine(
       ...busOptions(settings),
       ...(settings.home && {
         transportFile: path.join(settings.home.state, 'transport', 'engine.json'),
+        certificate: { home: settings.home },
       }),
       ...(audit && { audit }),
     });

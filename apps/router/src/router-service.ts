@@ -28,6 +28,7 @@ import type { LiveRoutes } from './reload/live-routes.js';
 import type { RouterOptions } from './router-options.js';
 import { ROUTER_IDENTITY } from './upstream/upstream-tls.js';
 import { ROUTER_VERSION } from './version.js';
+import type { UpstreamCertificates } from './upstream/certificate-watch.js';
 
 /** What a router is made of before it listens. */
 export interface RouterParts {
@@ -41,6 +42,7 @@ export interface RouterParts {
   readonly keeper: HealthKeeper;
   readonly mtls: readonly ListenerOptions[];
   readonly audit: ServiceAudit;
+  readonly certificates: UpstreamCertificates;
   /** For clients beyond this machine on the plain listener. */
   readonly token: string | undefined;
 }
@@ -101,6 +103,7 @@ export function routerService(options: RouterOptions, parts: RouterParts): Servi
       }),
     drainDeadlineMs: limits.drainMs,
     audit: parts.audit,
+    certificate: { home: parts.home, watches: () => parts.certificates.watches },
     transportFile: join(parts.home.state, 'transport', 'router.json'),
     ...(bus === undefined ? {} : { bus }),
     ...(options.ownsProcess === undefined ? {} : { ownsProcess: options.ownsProcess }),

@@ -54,11 +54,6 @@ export async function startRouter(options: RouterOptions): Promise<RunningServic
     const mtls = await mtlsListeners({ section, home, log: logger });
     const token = tokenOf(section);
     const callers = new Callers(section, health);
-    const parts = {
-      ...{ section, home, logger, limits, routes, health, callers, keeper, audit, mtls, token },
-    };
-    const service = await bootstrapService(routerService(options, parts));
-    keeper.start();
     const certificates = new UpstreamCertificates({
       home,
       renew: async (latest) => {
@@ -68,8 +63,14 @@ export async function startRouter(options: RouterOptions): Promise<RunningServic
       },
       onProblem: (error) => logger.error({ err: error }, 'certificates_kept'),
     });
+    const parts = {
+      ...{ section, home, logger, limits, routes, health, callers, keeper, audit, mtls, token },
+      certificates,
+    };
+    const service = await bootstrapService(routerService(options, parts));
+    keeper.start();
     certificates.follow(section);
-    const reloader = startReloading(options, { ...parts, service, certificates });
+    const reloader = startReloading(options, { ...parts, service });
     const stop = async (): Promise<void> => {
       certificates.close();
       await reloader?.stop();
@@ -92,9 +93,8 @@ function routerSectionOf({ services }: Instance): RouterSection {
 
 function startReloading(
   { instance, configFile }: RouterOptions,
-  parts: Pick<RouterParts, 'routes' | 'health' | 'callers' | 'logger'> & {
+  parts: Pick<RouterParts, 'routes' | 'health' | 'callers' | 'logger' | 'certificates'> & {
     readonly service: RunningService;
-    readonly certificates: UpstreamCertificates;
   },
 ): ConfigReloader | undefined {
   if (configFile === undefined) return undefined;

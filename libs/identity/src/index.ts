@@ -1,3 +1,9 @@
+export { untilTakenOver } from './ask-holders.js';
+export {
+  CertificateHolder,
+  HOLDER_SILENCE_MAX_MS,
+  type CertificateHolderOptions,
+} from './certificate-holder.js';
 export { identityUri, parseIdentityUri, type ServiceIdentity } from './service-identity.js';
 export { initPki, type InitPkiOptions, type InitPkiReport } from './init.js';
 export {

@@ -53,6 +53,11 @@ export class LiveTls {
     return this.#material;
   }
 
+  /** The files, and how far they are taken over. */
+  get watch(): FileWatch {
+    return this.#watch;
+  }
+
   /** Calls back with each new material, until the function that is returned is called. */
   onChange(listener: (material: TlsMaterial) => void): () => void {
     this.#events.on('change', listener);

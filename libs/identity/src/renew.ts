@@ -1,8 +1,17 @@
 import type { HomePaths, KeyPairFiles } from '@sanctum/catalog';
+import { messageOf } from '@sanctum/errors';
 import { exists } from './archive.js';
+import {
+  ANSWER_TIMEOUT_MS,
+  askHolders,
+  handOver,
+  type Asked,
+  type Delivery,
+} from './ask-holders.js';
 import { loadAuthority } from './authority.js';
+import { checkRequest } from './certificate-request.js';
 import { verifyCertificate } from './inspect.js';
-import { mintLeaf, writeMinted, type IssueOptions, type MintedLeaf } from './issue.js';
+import { mintLeaf, signLeaf, writeMinted, type IssueOptions, type MintedLeaf } from './issue.js';
 import { readPem } from './pem-file.js';
 import { withPkiLock } from './pki-lock.js';
 import { renewalDueAt } from './renewal.js';
@@ -19,6 +28,8 @@ export interface RenewOptions {
   readonly select: 'due' | 'all';
   readonly days?: number;
   readonly now?: Date;
+  /** What a running service has to send its request, and to take its certificate; 5 s by default. */
+  readonly answerTimeoutMs?: number;
   /**
    * Called when the new certificates are recorded and before they are written: NATS has to know a
    * generation before somebody logs in with it.
@@ -29,32 +40,98 @@ export interface RenewOptions {
 export interface RenewReport {
   /** Certificates made by this call, by path. */
   readonly renewed: readonly string[];
+  /** Those of {@link renewed} whose key the service made, and keeps. */
+  readonly byRequest: readonly string[];
   readonly kept: readonly string[];
+  /** Sentences: requests that were refused, certificates that were not taken. */
+  readonly problems: readonly string[];
+}
+
+interface Grant extends Delivery {
+  readonly path: string;
 }
 
 /**
- * Replaces certificates and keys of a home; services that use them take the new ones over while
- * they run. The old ones stay valid until they expire or are revoked. Throws `certificate_invalid`
- * or `io`.
+ * Replaces certificates of a home; services that use them take the new ones over while they run. A
+ * running service makes its key itself and sends a request; for identities without one, for one
+ * that does not answer or has nothing to prove itself with, and for `server`, which several programs
+ * share, the key is made here. A request that is refused gets nothing. The old certificates stay
+ * valid until they expire or are revoked. Throws `certificate_invalid` or `io`.
  */
 export async function renewCertificates(options: RenewOptions): Promise<RenewReport> {
-  const { home, announce, subjects } = options;
+  const { home, announce, answerTimeoutMs = ANSWER_TIMEOUT_MS } = options;
   return withPkiLock(home, async () => {
+    const { due, provable, kept } = await select(options);
+    const asked = await askHolders(home, provable, answerTimeoutMs);
     const minted: MintedLeaf[] = [];
-    const kept: string[] = [];
-    for (const subject of subjects) {
-      const target = subject === 'server' ? home.server : home.client(subject);
-      if (!(await exists(target.cert))) continue;
-      if (options.select === 'due' && !(await isDue(target, subject, options))) {
-        kept.push(target.cert);
+    const granted: Grant[] = [];
+    const problems: string[] = [];
+    for (const subject of due) {
+      const request = asked.get(subject);
+      if (request === undefined) {
+        minted.push(await mintLeaf(requestFor(subject, options)));
         continue;
       }
-      minted.push(await mintLeaf(requestFor(subject, options)));
+      await grant(subject, request, options).then(
+        (given) => granted.push(given),
+        (error: unknown) => problems.push(`${subject} was not renewed: ${messageOf(error)}`),
+      );
     }
-    if (minted.length > 0) await announce?.();
+    if (minted.length + granted.length > 0) await announce?.();
     for (const leaf of minted) writeMinted(leaf);
-    return { renewed: minted.map(({ target }) => target.cert), kept };
+    const byRequest: string[] = [];
+    for (const given of granted) {
+      if (await handOver(home, given, answerTimeoutMs)) byRequest.push(given.path);
+      else
+        problems.push(
+          `${given.identity} did not take its certificate, and goes on with the old one.`,
+        );
+    }
+    return {
+      renewed: [...minted.map(({ target }) => target.cert), ...byRequest],
+      byRequest,
+      kept,
+      problems,
+    };
   });
+}
+
+interface Selection {
+  readonly due: readonly string[];
+  /** Identities among {@link due} whose certificate still proves who they are. */
+  readonly provable: readonly string[];
+  /** By path. */
+  readonly kept: readonly string[];
+}
+
+async function select(options: RenewOptions): Promise<Selection> {
+  const { home, subjects } = options;
+  const due: string[] = [];
+  const provable: string[] = [];
+  const kept: string[] = [];
+  for (const subject of subjects) {
+    const target = subject === 'server' ? home.server : home.client(subject);
+    if (!(await exists(target.cert))) continue;
+    const age = await ageOf(target, subject, options);
+    if (options.select === 'due' && age === 'young') {
+      kept.push(target.cert);
+      continue;
+    }
+    due.push(subject);
+    if (subject !== 'server' && age !== 'unusable') provable.push(subject);
+  }
+  return { due, provable, kept };
+}
+
+async function grant(identity: string, asked: Asked, options: RenewOptions): Promise<Grant> {
+  if (asked.state === 'refused') throw new Error(asked.reason);
+  const { home, instance, now = new Date() } = options;
+  const { text, challenge } = asked;
+  const { trusted: ca } = await loadAuthority(home, now);
+  const { serials: revoked } = await readRevocationList(home.ca.cert, ca);
+  const publicKey = await checkRequest({ text, challenge, identity, instance, ca, revoked, now });
+  const { cert } = await signLeaf(requestFor(identity, options), publicKey);
+  return { identity, cert, path: home.client(identity).cert };
 }
 
 function requestFor(subject: string, options: RenewOptions): IssueOptions {
@@ -70,11 +147,11 @@ function requestFor(subject: string, options: RenewOptions): IssueOptions {
     : { ...base, kind: 'client', identity: subject };
 }
 
-async function isDue(
+async function ageOf(
   target: KeyPairFiles,
   subject: string,
   { home, now = new Date() }: RenewOptions,
-): Promise<boolean> {
+): Promise<'young' | 'due' | 'unusable'> {
   const { trusted } = await loadAuthority(home, now);
   const { serials: revoked } = await readRevocationList(home.ca.cert, trusted);
   const { info, faults } = verifyCertificate({
@@ -86,5 +163,6 @@ async function isDue(
     path: target.cert,
     now,
   });
-  return info === undefined || faults.length > 0 || now >= renewalDueAt(info);
+  if (info === undefined || faults.length > 0) return 'unusable';
+  return now >= renewalDueAt(info) ? 'due' : 'young';
 }

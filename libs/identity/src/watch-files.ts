@@ -10,6 +10,9 @@ export interface WatchFilesOptions {
 }
 
 export interface FileWatch {
+  readonly paths: readonly string[];
+  /** The {@link fileMark} of the files that were taken over last; of the first look at first. */
+  readonly taken: string;
   /** Resolves when the files are known as they are: what is read after this is never missed. */
   readonly ready: Promise<void>;
   /** Looks at once, without waiting for the files to be still. */
@@ -33,7 +36,7 @@ export function watchFiles(options: WatchFilesOptions): FileWatch {
   let running: Promise<void> | undefined;
 
   const look = async (patient: boolean): Promise<void> => {
-    const now = await fingerprint(paths);
+    const now = await fileMark(paths);
     acted ??= now;
     const still = now === seen;
     seen = now;
@@ -54,6 +57,10 @@ export function watchFiles(options: WatchFilesOptions): FileWatch {
   const timer = setInterval(() => void check(true), pollMs);
   timer.unref();
   return {
+    paths,
+    get taken() {
+      return acted ?? '';
+    },
     ready,
     check: async () => {
       await running;
@@ -63,7 +70,8 @@ export function watchFiles(options: WatchFilesOptions): FileWatch {
   };
 }
 
-async function fingerprint(paths: readonly string[]): Promise<string> {
+/** Changes whenever one of the files is replaced, appears or goes. */
+export async function fileMark(paths: readonly string[]): Promise<string> {
   const marks = await Promise.all(
     paths.map(async (path) => {
       try {

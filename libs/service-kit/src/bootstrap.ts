@@ -5,11 +5,12 @@ import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import { SERVICES } from '@sanctum/contracts';
 import { AllowedMethods } from './allowed-methods.js';
-import { TransportCounts } from '@sanctum/identity';
+import { TransportCounts, type CertificateHolder } from '@sanctum/identity';
 import { Bus } from './bus.js';
 import { exposeCertificates } from './certificate-gauge.js';
 import { countTransports } from './count-transports.js';
 import { ErrorFilter } from './error-filter.js';
+import { holdCertificate } from './hold-certificate.js';
 import { KitModule } from './kit-module.js';
 import { HTTP_LIMITS, Listeners, type BoundAddress, type RequestHandler } from './listeners.js';
 import { createLogger, NestLogger } from './logger.js';
@@ -46,7 +47,8 @@ export async function bootstrapService(options: ServiceOptions): Promise<Running
       source: options.name,
       logger: context.logger,
     });
-    return announce(options, { ...http, listeners, counts });
+    const holder = await holdCertificate(options, context);
+    return announce(options, { ...http, listeners, counts, holder });
   } catch (error) {
     await context.bus?.close();
     throw error;
@@ -65,6 +67,7 @@ function openCounts(
 interface Serving extends HttpContext {
   readonly listeners: Listeners;
   readonly counts: TransportCounts | undefined;
+  readonly holder: CertificateHolder | undefined;
 }
 
 async function startParts(options: ServiceOptions): Promise<ServiceContext> {
@@ -129,11 +132,15 @@ function requestId(request: IncomingMessage): string {
   return typeof given === 'string' && REQUEST_ID.test(given) ? given : randomUUID();
 }
 
-function announce(options: ServiceOptions, { counts, ...running }: Serving): RunningService {
+function announce(
+  options: ServiceOptions,
+  { counts, holder, ...running }: Serving,
+): RunningService {
   const { logger, state, listeners } = running;
   let stopping: Promise<void> | undefined;
   const stop = (): Promise<void> =>
     (stopping ??= stopService(options, running)
+      .finally(() => holder?.close())
       .finally(() => counts?.write())
       .finally(release));
   const release = options.ownsProcess === false ? () => undefined : handleProcessEnd(stop, logger);

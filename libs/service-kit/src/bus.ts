@@ -50,7 +50,7 @@ export class Bus {
   readonly #startedAt = new Date().toISOString();
   readonly #stop = new AbortController();
   readonly #running: Promise<void>;
-  readonly #files: FileWatch;
+  readonly certificates: FileWatch;
   #session: BusSession | undefined;
   #sequence = 0;
   #sending: Promise<void> | undefined;
@@ -63,7 +63,7 @@ export class Bus {
     options.state.onChange(() => this.#beat());
     this.#running = this.#run();
     const { tls, logger, certificatePollMs: pollMs } = options;
-    this.#files = watchFiles({
+    this.certificates = watchFiles({
       paths: [tls.ca, tls.cert, tls.key],
       onChange: () => this.#renew(),
       onProblem: (error) => logger.warn({ reason: messageOf(error) }, 'bus_certificate_kept'),
@@ -151,7 +151,7 @@ export class Bus {
   /** Ends the connection; what is not delivered by then stays on disk for the next start. */
   async close(): Promise<void> {
     this.#stop.abort();
-    this.#files.close();
+    this.certificates.close();
     await this.#session?.connection.close();
     // A handshake under way cannot be called off: it ends by itself and finds the bus stopped.
     await withinMs(this.#running, CLOSE_TIMEOUT_MS);

@@ -6,6 +6,7 @@ export type {
   HttpContext,
   HttpInstance,
   ServiceBusOptions,
+  ServiceCertificateOptions,
   ServiceContext,
   ServiceModule,
   ServiceOptions,

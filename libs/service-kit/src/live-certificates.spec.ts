@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import type { IncomingMessage } from 'node:http';
 import { Agent, request } from 'node:https';
+import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { TLSSocket } from 'node:tls';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
@@ -16,6 +17,7 @@ import {
   revokeCertificates,
   signWithNextAuthority,
   trustNextAuthority,
+  untilTakenOver,
 } from '@sanctum/identity';
 import { createTempHome, waitUntil, type TempHome } from '@sanctum/testing';
 import { pino } from 'pino';
@@ -35,7 +37,7 @@ let running = false;
 const stop = () => (running = false);
 
 beforeEach(async () => {
-  home = await createTempHome({ identities: ['sanctum-server', 'canary'] });
+  home = await createTempHome({ identities: ['sanctum-server', 'canary', 'engine'] });
   const { ca, server } = home.paths;
   live = await LiveTls.open({ paths: { ca: ca.cert, ...server }, usage: 'server', pollMs: 50 });
   service = await bootstrapService({
@@ -46,6 +48,7 @@ beforeEach(async () => {
     logger: pino({ level: 'silent' }),
     ownsProcess: false,
     transportFile: join(home.paths.state, 'transport', 'engine.json'),
+    certificate: { home: home.paths },
     intercept: (next) => (incoming, response) => {
       if (incoming.url === '/open') response.writeHead(200).write('begun');
       else next(incoming, response);
@@ -105,7 +108,7 @@ function ask(agent: Agent): Promise<Answer> {
   });
 }
 
-const subjects = ['server', 'sanctum-server', 'canary'];
+const subjects = ['server', 'sanctum-server', 'canary', 'engine'];
 const renewal = () => ({
   home: home.paths,
   instance: home.instance,
@@ -177,6 +180,20 @@ describe('a listener that follows its files', () => {
     await issueCertificate({ home: home.paths, instance: home.instance, kind: 'server' });
     await again;
     expect(live.material.serial).not.toBe(kept.serial);
+  });
+});
+
+describe("a service's own certificate", () => {
+  it('is renewed at its request, and what it takes over is known', async () => {
+    const { cert, key } = home.paths.client('engine');
+    const [before, { serial }] = [await readFile(key, 'utf8'), live.material];
+    const report = await renewCertificates({ ...renewal(), subjects: ['server', 'engine'] });
+    expect(report).toMatchObject({ byRequest: [cert], problems: [] });
+    expect(await readFile(key, 'utf8')).not.toBe(before);
+    await untilTakenOver(home.paths, ['engine']);
+    expect(live.material.serial).not.toBe(serial);
+    await service.stop();
+    expect(await readdir(join(home.paths.certs, 'requests'))).toEqual([]);
   });
 });
 

@@ -1,7 +1,8 @@
 import type { ModuleMetadata } from '@nestjs/common';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
+import type { HomePaths } from '@sanctum/catalog';
 import type { ServiceName } from '@sanctum/contracts';
-import type { TlsPaths } from '@sanctum/identity';
+import type { FileWatch, TlsPaths } from '@sanctum/identity';
 import type { Logger } from 'pino';
 import type { Bus } from './bus.js';
 import type { HealthCheck } from './health.js';
@@ -37,6 +38,12 @@ export interface ServiceBusOptions {
   readonly retryMaxMs?: number;
 }
 
+export interface ServiceCertificateOptions {
+  readonly home: HomePaths;
+  /** What follows certificate files beside the kit's own listeners and bus. */
+  readonly watches?: () => readonly FileWatch[];
+}
+
 export interface ServiceOptions {
   readonly name: ServiceName;
   readonly version: string;
@@ -52,6 +59,8 @@ export interface ServiceOptions {
   readonly drain?: (deadline: AbortSignal) => Promise<void>;
   readonly drainDeadlineMs?: number;
   readonly bus?: ServiceBusOptions;
+  /** Whose client certificate this is, where a job of the same home renews it. */
+  readonly certificate?: ServiceCertificateOptions;
   /** Where it is counted who came in how, for `sanctumctl certs migration`. */
   readonly transportFile?: string;
   /** Opened by the service, which may write to it before anything listens; closed by the kit. */

@@ -7,7 +7,7 @@ export {
   type ServiceEvent,
 } from './local-supervisor.js';
 export { tailLog, type TailOptions } from './log-tail.js';
-export { endProcess, reapHome, type ReapedService } from './orphans.js';
+export { endProcess, hasEnded, reapHome, type ReapedService } from './orphans.js';
 export { findPortHolder, isPortFree, type PortHolder } from './port-holder.js';
 export { probe, type Probe, type ProbeResult } from './probe.js';
 export { findProcess, groupMembers, isAlive, type ProcessId } from './process-table.js';

@@ -75,6 +75,12 @@ export async function endGroup(leader: ProcessId, graceMs: number): Promise<void
   }
 }
 
+/** Waits for a process that is not our child to end by itself; whether it did. */
+export async function hasEnded(id: ProcessId, timeoutMs: number): Promise<boolean> {
+  await untilGone(() => !isAlive(id), timeoutMs);
+  return !isAlive(id);
+}
+
 /** SIGTERM, then SIGKILL, to one process that is not our child. */
 export async function endProcess(id: ProcessId, graceMs: number): Promise<void> {
   if (isAlive(id)) {

@@ -18,6 +18,10 @@ export class UpstreamCertificates {
     this.#options = options;
   }
 
+  get watches(): readonly FileWatch[] {
+    return this.#watch === undefined ? [] : [this.#watch];
+  }
+
   /** Follows the files of this section, and those of no section before it. */
   follow(section: RouterSection): void {
     const { home, renew, onProblem } = this.#options;

@@ -1,4 +1,3 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import { loadInstance, type Instance } from '@sanctum/catalog';
 import { IDENTITIES, isIdentity } from '@sanctum/contracts';
 import { SanctumError } from '@sanctum/errors';
@@ -9,16 +8,13 @@ import {
   rolloverStatus,
   signWithNextAuthority,
   trustNextAuthority,
-  WATCH_POLL_MS,
+  untilTakenOver,
   type RenewReport,
 } from '@sanctum/identity';
 import { announceIdentities } from '../instance/nats-users.js';
 import { bindAddresses } from '../instance/prepare.js';
 import type { Site } from '../instance/site.js';
 import type { Terminal } from '../terminal/terminal.js';
-
-/** Services read changed files within two polls; this is well beyond. */
-const TAKEN_OVER_MS = 4 * WATCH_POLL_MS;
 
 export interface RenewRequest {
   /** `server` and identities; all when empty. */
@@ -35,9 +31,12 @@ export async function certsRenew(
 ): Promise<void> {
   const instance = loadInstance(site.paths.instanceFile);
   request.subjects.forEach(assertSubject);
-  const { renewed, kept } = await renew(site, instance, request);
-  renewed.forEach((path) => terminal.say(`renewed  ${path}`));
+  const { renewed, byRequest, kept, problems } = await renew(site, instance, request);
+  for (const path of renewed) {
+    terminal.say(`renewed  ${path}${byRequest.includes(path) ? "  at the service's request" : ''}`);
+  }
   kept.forEach((path) => terminal.say(`kept     ${path}`));
+  assertDone(problems);
   if (renewed.length + kept.length === 0) {
     terminal.say(`No certificates in ${site.paths.certs}. \`sanctumctl certs init\` makes them.`);
   }
@@ -59,9 +58,9 @@ export async function certsRevoke(
   const instance = loadInstance(site.paths.instanceFile);
   if (replace) {
     assertSubject(target);
-    await renew(site, instance, { subjects: [target], due: false });
+    assertDone((await renew(site, instance, { subjects: [target], due: false })).problems);
     // Whoever uses the identity has the new one before the old one is refused.
-    await delay(TAKEN_OVER_MS);
+    await untilTakenOver(site.paths, IDENTITIES);
   }
   const { revoked, archived } = await revokeCertificates({
     home: site.paths,
@@ -122,10 +121,11 @@ async function startRollover(site: Site, instance: Instance, terminal: Terminal)
     terminal.say('A new CA is made; both are trusted.');
   }
   // A certificate of the new CA must not reach anybody who does not know that CA yet.
-  await delay(TAKEN_OVER_MS);
+  await untilTakenOver(paths, IDENTITIES);
   await signWithNextAuthority(paths);
-  const { renewed } = await renew(site, instance, { subjects: [], due: false });
+  const { renewed, problems } = await renew(site, instance, { subjects: [], due: false });
   terminal.say(`${renewed.length} certificates are reissued.`);
+  assertDone(problems);
   terminal.say('Give copies on other machines theirs, then `sanctumctl certs rollover finish`.');
 }
 
@@ -141,6 +141,11 @@ function renew(site: Site, instance: Instance, request: RenewRequest): Promise<R
       await announceIdentities(site, instance);
     },
   });
+}
+
+function assertDone(problems: readonly string[]): void {
+  if (problems.length === 0) return;
+  throw new SanctumError('certificate_invalid', problems.join('\n'));
 }
 
 function assertSubject(subject: string): void {

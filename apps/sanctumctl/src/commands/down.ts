@@ -1,6 +1,7 @@
 import {
   ControlClient,
   endProcess,
+  hasEnded,
   isAlive,
   readRecord,
   reapHome,
@@ -52,7 +53,8 @@ async function stopPolitely(
   }
   await terminal.step('stopping', async () => {
     await client.stop();
-    if (record !== undefined) {
+    // A signal that meets it on its way out would end it as if it had not stopped in order.
+    if (record !== undefined && !(await hasEnded(record.supervisor, SUPERVISOR_GRACE_MS))) {
       await endProcess(record.supervisor, SUPERVISOR_GRACE_MS);
     }
     const detail = answer.services.map(({ name }) => name).join(', ');
