@@ -145,7 +145,7 @@ describe('serviceSpecs', () => {
     expect(specs(instance).map(({ name, command, requires }) => [name, command, requires])).toEqual(
       [
         ['nats', ['/usr/bin/nats-server', '--config', site.paths.natsConfig], []],
-        ['engine', ['/usr/bin/node', '/e.mjs'], ['nats']],
+        ['engine', ['/usr/bin/node', '--max-semi-space-size=1', '/e.mjs'], ['nats']],
         [
           'router',
           [

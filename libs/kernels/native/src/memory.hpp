@@ -53,11 +53,13 @@ class Block {
  private:
   void swap(Block& other) noexcept {
     std::swap(budget_, other.budget_);
+    std::swap(allocated_, other.allocated_);
     std::swap(data_, other.data_);
     std::swap(bytes_, other.bytes_);
     std::swap(use_, other.use_);
   }
   std::shared_ptr<Budget> budget_;
+  void* allocated_ = nullptr;
   uint8_t* data_ = nullptr;
   uint64_t bytes_ = 0;
   Use use_ = Use::general;
