@@ -7,9 +7,9 @@ import { LOAD_CONCURRENCY, SteadyLoad, type LoadSample } from './drill-load.js';
 import {
   receiptOf,
   writeReceipt,
-  type DrillOutcome,
   type DrillReceipt,
   type DrillTimes,
+  type RoundRecord,
 } from './drill-receipt.js';
 import { findTarget, type DrillTarget } from './drill-target.js';
 
@@ -18,6 +18,8 @@ export interface DrillOptions {
   readonly terminal: Terminal;
   /** The default backend when absent. */
   readonly backend: string | undefined;
+  /** How often the primary is killed and brought back. */
+  readonly rounds: number;
   /** Ends the drill early; what it killed is brought back all the same. */
   readonly signal: AbortSignal;
 }
@@ -33,20 +35,54 @@ const STATUS_POLL_MS = 200;
 
 /** Kills the primary of a backend under load, brings it back, and writes down what it cost. */
 export async function drillFailover(options: DrillOptions): Promise<DrillReceipt> {
-  const { site, terminal } = options;
+  const { site, terminal, signal } = options;
   const client = new ControlClient(site.socket);
   const target = await findTarget(site, client, options.backend);
-  const drill = new FailoverDrill(target, client, options);
-  const receipt = await drill.run();
+  const startedAt = new Date().toISOString();
+  const rounds: RoundRecord[] = [];
+  let failure: string | null = null;
+  while (rounds.length < options.rounds && failure === null && !signal.aborted) {
+    if (options.rounds > 1) terminal.say(`Round ${rounds.length + 1} of ${options.rounds}`);
+    const round = new FailoverRound(target, client, options);
+    failure = await round.run();
+    rounds.push(round.record);
+  }
+  const receipt = receiptOf(
+    { ...headOf(target, startedAt), ...judge(rounds, failure, signal) },
+    rounds,
+  );
   terminal.say(`Receipt: ${writeReceipt(site.paths, receipt)}`);
   return receipt;
 }
 
-class FailoverDrill {
+function headOf({ backend, urls, service }: DrillTarget, startedAt: string) {
+  const endedAt = new Date().toISOString();
+  return {
+    startedAt,
+    endedAt,
+    backend,
+    urls,
+    service: service.name,
+    concurrency: LOAD_CONCURRENCY,
+  };
+}
+
+function judge(
+  rounds: readonly RoundRecord[],
+  failure: string | null,
+  signal: AbortSignal,
+): Pick<DrillReceipt, 'outcome' | 'reason'> {
+  const lost = rounds.flatMap(({ samples }) => samples).filter((one) => one.lost !== undefined);
+  const reason = failure ?? (lost.length === 0 ? null : `${lost.length} requests were lost`);
+  if (signal.aborted) return { outcome: 'interrupted', reason };
+  return { outcome: reason === null ? 'passed' : 'failed', reason };
+}
+
+class FailoverRound {
   readonly #target: DrillTarget;
   readonly #client: ControlClient;
   readonly #options: DrillOptions;
-  readonly #startedAt = new Date().toISOString();
+  readonly #load: SteadyLoad;
   readonly #times: { -readonly [Time in keyof DrillTimes]: DrillTimes[Time] } = {
     killedMs: undefined,
     resumedMs: undefined,
@@ -60,11 +96,20 @@ class FailoverDrill {
     this.#target = target;
     this.#client = client;
     this.#options = options;
+    this.#load = new SteadyLoad({ router: target.router, model: target.backend });
   }
 
-  async run(): Promise<DrillReceipt> {
-    const { router, backend } = this.#target;
-    const load = new SteadyLoad({ router, model: backend });
+  get record(): RoundRecord {
+    return {
+      times: this.#times,
+      killedProcesses: this.#killed,
+      samples: this.#load.samples,
+    };
+  }
+
+  /** Why it went wrong, or null. */
+  async run(): Promise<string | null> {
+    const load = this.#load;
     let reason: string | null = null;
     for (const part of [() => this.#phases(load), () => this.#bringBack(), () => load.stop()]) {
       try {
@@ -73,7 +118,7 @@ class FailoverDrill {
         reason ??= messageOf(error);
       }
     }
-    return this.#receipt(load.samples, reason);
+    return reason;
   }
 
   async #phases(load: SteadyLoad): Promise<void> {
@@ -150,29 +195,6 @@ class FailoverDrill {
       timeoutMs,
     ).unref();
     return AbortSignal.any([this.#options.signal, timeout.signal]);
-  }
-
-  #receipt(samples: readonly LoadSample[], failure: string | null): DrillReceipt {
-    const { backend, urls, service } = this.#target;
-    const lost = samples.filter((one) => one.lost !== undefined).length;
-    const reason = failure ?? (lost === 0 ? null : `${lost} requests were lost`);
-    const outcome: DrillOutcome = this.#options.signal.aborted
-      ? 'interrupted'
-      : reason === null
-        ? 'passed'
-        : 'failed';
-    const head = {
-      outcome,
-      reason,
-      startedAt: this.#startedAt,
-      endedAt: new Date().toISOString(),
-      backend,
-      urls,
-      service: service.name,
-      killedProcesses: this.#killed,
-      concurrency: LOAD_CONCURRENCY,
-    };
-    return receiptOf(head, this.#times, samples);
   }
 }
 

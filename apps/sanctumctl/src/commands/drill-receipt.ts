@@ -23,23 +23,16 @@ export interface PhaseNumbers {
   readonly worstMs: number | null;
 }
 
-export interface DrillReceipt {
-  readonly version: 1;
-  readonly drill: 'failover';
-  readonly outcome: DrillOutcome;
-  /** Why it did not pass. */
-  readonly reason: string | null;
-  readonly startedAt: string;
-  readonly endedAt: string;
-  readonly backend: string;
-  readonly urls: readonly string[];
-  readonly service: string;
+/** The primary was killed once and came back once. */
+export interface RoundNumbers {
   readonly killedProcesses: readonly number[];
-  readonly concurrency: number;
   readonly requests: number;
   readonly lost: number;
-  /** Distinct reasons of the lost ones. */
-  readonly lostReasons: readonly string[];
+  /**
+   * What the first request that was failed over took beyond the usual p50, the time that the primary
+   * had spent on it when it died included.
+   */
+  readonly firstFailedOverAddedMs: number | null;
   /** From the kill to the first good answer of another URL. */
   readonly firstFallbackAnswerMs: number | null;
   /** From the kill to the end of the first request that began after it. */
@@ -50,39 +43,88 @@ export interface DrillReceipt {
   readonly phases: Readonly<Record<'before' | 'outage' | 'after', PhaseNumbers>>;
 }
 
+export interface DrillReceipt {
+  readonly version: 2;
+  readonly drill: 'failover';
+  readonly outcome: DrillOutcome;
+  /** Why it did not pass. */
+  readonly reason: string | null;
+  readonly startedAt: string;
+  readonly endedAt: string;
+  readonly backend: string;
+  readonly urls: readonly string[];
+  readonly service: string;
+  readonly concurrency: number;
+  readonly requests: number;
+  readonly lost: number;
+  /** Distinct reasons of the lost ones. */
+  readonly lostReasons: readonly string[];
+  /** Medians over the rounds in which it happened. */
+  readonly medians: Readonly<Record<Measure, number | null>>;
+  readonly rounds: readonly RoundNumbers[];
+}
+
+type Measure = keyof typeof MEASURES;
+
+/** Times of a round, as the receipt names them. */
+const MEASURES = {
+  firstFailedOverAddedMs: 'added to the first request that was failed over',
+  firstFallbackAnswerMs: 'first answer of a fallback',
+  firstRequestAfterKillMs: 'first request after the kill',
+  restartMs: 'restart of the primary',
+  returnMs: 'until the primary answered again',
+} as const;
+const MEASURE_NAMES = Object.keys(MEASURES) as readonly Measure[];
+
+/** What one round saw. */
+export interface RoundRecord {
+  readonly times: DrillTimes;
+  readonly killedProcesses: readonly number[];
+  readonly samples: readonly LoadSample[];
+}
+
 export type ReceiptHead = Pick<
   DrillReceipt,
-  | 'outcome'
-  | 'reason'
-  | 'startedAt'
-  | 'endedAt'
-  | 'backend'
-  | 'urls'
-  | 'service'
-  | 'killedProcesses'
-  | 'concurrency'
+  'outcome' | 'reason' | 'startedAt' | 'endedAt' | 'backend' | 'urls' | 'service' | 'concurrency'
 >;
 
 /** The numbers of a drill, from what its load saw. */
-export function receiptOf(
-  head: ReceiptHead,
-  times: DrillTimes,
-  samples: readonly LoadSample[],
-): DrillReceipt {
+export function receiptOf(head: ReceiptHead, records: readonly RoundRecord[]): DrillReceipt {
+  const rounds = records.map(roundOf);
+  const lost = records.flatMap(({ samples }) => samples).filter((one) => !isGood(one));
+  const median = (measure: Measure): number | null => {
+    const values = rounds.map((round) => round[measure]).filter((value) => value !== null);
+    return rounded(middleOf(values));
+  };
+  return {
+    version: 2,
+    drill: 'failover',
+    ...head,
+    requests: rounds.reduce((sum, { requests }) => sum + requests, 0),
+    lost: lost.length,
+    lostReasons: [...new Set(lost.map((one) => one.lost ?? ''))],
+    medians: {
+      firstFailedOverAddedMs: median('firstFailedOverAddedMs'),
+      firstFallbackAnswerMs: median('firstFallbackAnswerMs'),
+      firstRequestAfterKillMs: median('firstRequestAfterKillMs'),
+      restartMs: median('restartMs'),
+      returnMs: median('returnMs'),
+    },
+    rounds,
+  };
+}
+
+function roundOf({ times, killedProcesses, samples }: RoundRecord): RoundNumbers {
   const { killedMs = Infinity, resumedMs = Infinity } = times;
-  const isGood = ({ lost }: LoadSample): boolean => lost === undefined;
   const fromFallback = samples.filter(
     (one) => isGood(one) && (one.urlIndex ?? 0) > 0 && one.endedMs >= killedMs,
   );
   const afterKill = samples.filter((one) => isGood(one) && one.startedMs >= killedMs);
-  const lost = samples.filter((one) => !isGood(one));
   return {
-    version: 1,
-    drill: 'failover',
-    ...head,
+    killedProcesses,
     requests: samples.length,
-    lost: lost.length,
-    lostReasons: [...new Set(lost.map((one) => one.lost ?? ''))],
+    lost: samples.filter((one) => !isGood(one)).length,
+    firstFailedOverAddedMs: addedToFirst(fromFallback, samples, killedMs),
     firstFallbackAnswerMs: sinceOrNull(earliestEnd(fromFallback), killedMs),
     firstRequestAfterKillMs: sinceOrNull(earliestEnd(afterKill), killedMs),
     restartMs: sinceOrNull(times.readyMs, resumedMs),
@@ -97,17 +139,43 @@ export function receiptOf(
   };
 }
 
+function addedToFirst(
+  fromFallback: readonly LoadSample[],
+  samples: readonly LoadSample[],
+  killedMs: number,
+): number | null {
+  const first = fromFallback.toSorted((a, b) => a.startedMs - b.startedMs)[0];
+  const usual = middleOf(
+    samples.filter((one) => isGood(one) && one.endedMs < killedMs).map(durationMs),
+  );
+  if (first === undefined || usual === undefined) return null;
+  return rounded(durationMs(first) - usual);
+}
+
+function isGood({ lost }: LoadSample): boolean {
+  return lost === undefined;
+}
+
+function durationMs({ startedMs, endedMs }: LoadSample): number {
+  return endedMs - startedMs;
+}
+
+/** The upper one of two. */
+function middleOf(values: readonly number[]): number | undefined {
+  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)];
+}
+
 function numbersOf(samples: readonly LoadSample[]): PhaseNumbers {
-  const good = samples.filter(({ lost }) => lost === undefined);
-  const waits = good.map(({ startedMs, endedMs }) => endedMs - startedMs).sort((a, b) => a - b);
+  const good = samples.filter(isGood);
+  const waits = good.map(durationMs);
   const byUrl: Record<string, number> = {};
   for (const { urlIndex = 'none' } of samples) byUrl[urlIndex] = (byUrl[urlIndex] ?? 0) + 1;
   return {
     requests: samples.length,
     lost: samples.length - good.length,
     byUrl,
-    p50Ms: rounded(waits[Math.floor(waits.length / 2)]),
-    worstMs: rounded(waits.at(-1)),
+    p50Ms: rounded(middleOf(waits)),
+    worstMs: rounded(waits.length === 0 ? undefined : Math.max(...waits)),
   };
 }
 
@@ -135,35 +203,44 @@ export function writeReceipt(paths: HomePaths, receipt: DrillReceipt): string {
 
 /** The receipt for people. */
 export function renderReceipt(receipt: DrillReceipt): string {
+  const { rounds, medians } = receipt;
   const facts: readonly (readonly [string, string])[] = [
     ['outcome', receipt.outcome + (receipt.reason === null ? '' : `: ${receipt.reason}`)],
     ['began, ended', `${receipt.startedAt}, ${receipt.endedAt}`],
     ['backend', receipt.backend],
     ['URLs, primary first', receipt.urls.join(', ')],
-    ['killed', `${receipt.service} (process ${receipt.killedProcesses.join(', ') || 'none'})`],
+    ['killed', receipt.service],
     ['requests, lost', `${receipt.requests}, ${receipt.lost} ${receipt.lostReasons.join('; ')}`],
-    ['first answer of a fallback', milliseconds(receipt.firstFallbackAnswerMs)],
-    ['first request after the kill', milliseconds(receipt.firstRequestAfterKillMs)],
-    ['restart of the primary', milliseconds(receipt.restartMs)],
-    ['until the primary answered again', milliseconds(receipt.returnMs)],
+    ...MEASURE_NAMES.map((name) => [MEASURES[name], milliseconds(medians[name])] as const),
   ];
-  const rows = Object.entries(receipt.phases).map(([name, phase]) => {
-    const urls = Object.entries(phase.byUrl).map(([url, count]) => `${url}: ${count}`);
-    const waits = [phase.p50Ms, phase.worstMs].map(milliseconds).join(' | ');
-    return `| ${name} | ${phase.requests} | ${phase.lost} | ${urls.join(', ')} | ${waits} |`;
-  });
   return [
     '# Failover drill',
     '',
     ...facts.map(([name, value]) => `- ${name}: ${value.trim()}`),
     '',
-    `Load: ${receipt.concurrency} requests at a time.`,
+    `Load: ${receipt.concurrency} requests at a time. Times are medians of ${rounds.length} rounds.`,
+    '',
+    ...rounds.flatMap((round, at) => renderRound(round, at + 1)),
+  ].join('\n');
+}
+
+function renderRound(round: RoundNumbers, number: number): string[] {
+  const rows = Object.entries(round.phases).map(([name, phase]) => {
+    const urls = Object.entries(phase.byUrl).map(([url, count]) => `${url}: ${count}`);
+    const waits = [phase.p50Ms, phase.worstMs].map(milliseconds).join(' | ');
+    return `| ${name} | ${phase.requests} | ${phase.lost} | ${urls.join(', ')} | ${waits} |`;
+  });
+  return [
+    `## Round ${number}`,
+    '',
+    `- killed: process ${round.killedProcesses.join(', ') || 'none'}`,
+    ...MEASURE_NAMES.map((name) => `- ${MEASURES[name]}: ${milliseconds(round[name])}`),
     '',
     '| phase | requests | lost | answers by URL | p50 | worst |',
     '| --- | --- | --- | --- | --- | --- |',
     ...rows,
     '',
-  ].join('\n');
+  ];
 }
 
 function milliseconds(value: number | null): string {

@@ -1,6 +1,7 @@
 import { loadInstance, type Instance } from '@sanctum/catalog';
 import { SanctumError } from '@sanctum/errors';
 import type { ControlClient, ServiceStatus } from '@sanctum/supervision';
+import { serviceAt } from '../instance/service-at.js';
 import { serviceUrls } from '../instance/service-specs.js';
 import type { Site } from '../instance/site.js';
 
@@ -76,14 +77,15 @@ async function serviceBehind(
   client: ControlClient,
   url: string,
 ): Promise<ServiceStatus> {
-  const { listeners } = instance.services.engine ?? {};
-  const ports = [listeners?.tls.port, listeners?.plain.port].map(String);
-  const { port, hostname } = new URL(url);
-  const isOurs = ports.includes(port) && ['127.0.0.1', 'localhost', '[::1]'].includes(hostname);
   const { services } = await client.status();
-  const service = services.find(({ name }) => name === 'engine');
-  if (!isOurs || service === undefined) {
-    throw refusal(`the primary ${url} is no service of this home: it cannot be killed here`);
+  const name = serviceAt(instance, url);
+  const service = services.find((candidate) => candidate.name === name);
+  if (service === undefined) {
+    const known = services.map(({ name: one, url: at }) => `${one} at ${at}`).join(', ');
+    throw refusal(
+      `the primary ${url} is no service that runs in this home (${known}): ` +
+        'it cannot be killed and brought back here',
+    );
   }
   if (service.state !== 'ready' || service.pids.length === 0) {
     throw refusal(`${service.name} is ${service.state}, not ready`);
