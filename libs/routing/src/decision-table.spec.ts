@@ -12,6 +12,7 @@ import {
 } from './decision-table.js';
 import {
   afterAttempt,
+  endWaiting,
   startFailover,
   startStreaming,
   type FailoverPolicy,
@@ -24,6 +25,19 @@ import { orderUrls } from './url-order.js';
 const PAGE = new URL('../../../docs-site/failover.md', import.meta.url);
 const LIMITS = { connectMs: 1, firstByteMs: 1, idleMs: 1 };
 const POLICY: FailoverPolicy = { urls: [LIMITS, LIMITS], totalMs: 1_000 };
+
+const ALONE: FailoverPolicy = { urls: [{ ...LIMITS, connectMs: 1_000 }], totalMs: 1_000 };
+
+function doneBy(state: FailoverState): string {
+  switch (state.kind) {
+    case 'waiting':
+      return 'waits';
+    case 'trying':
+      return state.urlIndex === 0 ? 'same_url' : 'next_url';
+    default:
+      return state.kind;
+  }
+}
 
 function table(strictModels: boolean) {
   return compileRoutingTable({
@@ -52,11 +66,9 @@ describe('the decision table', () => {
 
   it.each(ATTEMPT_ROWS)('attempt: $when', ({ outcome, counts, before, after }) => {
     expect(classifyOutcome(outcome)).toBe(counts);
-    const trying = startFailover(POLICY, 0);
+    const trying = startFailover(before === 'waits' ? ALONE : POLICY, 0);
     const next = afterAttempt(trying, { outcome, nowMs: 1 });
-    const did =
-      next.kind === 'trying' ? (next.urlIndex === 0 ? 'same_url' : 'next_url') : next.kind;
-    expect(did).toBe(before);
+    expect(doneBy(next)).toBe(before);
     const ended = afterAttempt(startStreaming(trying), { outcome, nowMs: 1 });
     expect(ended.kind).toBe(after);
   });
@@ -91,6 +103,11 @@ function stepsOfThePlan(): Set<string> {
   const steps = new Set<string>();
   const outcomes = ATTEMPT_ROWS.map(({ outcome }) => outcome);
   const visit = (state: FailoverState, depth: number): void => {
+    if (state.kind === 'waiting' && depth > 0) {
+      const next = endWaiting(state);
+      steps.add(`waiting ► ${next.kind}`);
+      visit(next, depth - 1);
+    }
     if (depth === 0 || (state.kind !== 'trying' && state.kind !== 'streaming')) return;
     for (const outcome of outcomes) {
       for (const nowMs of [1, 2_000]) {
@@ -104,16 +121,20 @@ function stepsOfThePlan(): Set<string> {
     visit(streaming, depth - 1);
   };
   visit(startFailover(POLICY, 0), 4);
+  visit(startFailover(ALONE, 0), 4);
   return steps;
 }
+
+const STATE_NAMES = /(?:► |^)(trying|waiting|streaming|exhausted|returned|broken)/g;
 
 describe('the page about failover', () => {
   it('draws every step of the plan, and no other', () => {
     const drawn = new Set<string>();
     for (const line of DECISION_DIAGRAM.split('\n').slice(6)) {
-      const states = [...line.matchAll(/(?:► |^)(trying|streaming|exhausted|returned|broken)/g)];
+      const states = [...line.matchAll(STATE_NAMES)];
       const [first, second] = states.map((match) => match[1] ?? '');
-      if (line.startsWith('trying') && second !== undefined) drawn.add(`trying ► ${second}`);
+      if (first === 'waiting') drawn.add('trying ► waiting').add(`waiting ► ${second}`);
+      else if (line.startsWith('trying') && second !== undefined) drawn.add(`trying ► ${second}`);
       else if (second !== undefined) {
         drawn.add('trying ► streaming').add(`streaming ► ${second}`);
       } else {

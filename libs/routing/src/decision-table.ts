@@ -29,7 +29,7 @@ export interface AttemptRow {
   readonly outcome: AttemptOutcome;
   readonly counts: OutcomeClass;
   /** Before content: what the plan does. After content it is always `returned` or `broken`. */
-  readonly before: 'next_url' | 'same_url' | 'returned';
+  readonly before: 'next_url' | 'same_url' | 'waits' | 'returned';
   readonly after: 'returned' | 'broken';
 }
 
@@ -106,9 +106,21 @@ export const ORDER_ROWS: readonly OrderRow[] = [
   },
 ];
 
+/** What the plan does, by the first word of the sentence that says so. */
+const BEFORE: Readonly<Record<string, AttemptRow['before']>> = {
+  same: 'same_url',
+  next: 'next_url',
+  waits: 'waits',
+};
+
 export const ATTEMPT_ROWS: readonly AttemptRow[] = [
   attempt('a good answer', 'it is the answer', answered(200), 'success'),
   attempt('no connection, or no TLS session', 'next URL', { kind: 'connect_failure' }),
+  attempt(
+    'connection refused by the only URL, which was well before',
+    'waits, and calls it again every 100 ms up to its connect timeout; also while it says `loading`',
+    { kind: 'connect_failure', isRefused: true },
+  ),
   attempt('the connection breaks', 'next URL', { kind: 'transport' }),
   attempt(
     'a kept-alive connection was closed, nothing seen',
@@ -152,17 +164,12 @@ function attempt(
   then: string,
   ...[outcome, counts = 'target_fault']: [AttemptOutcome, OutcomeClass?]
 ): AttemptRow {
-  const before = then.startsWith('same')
-    ? 'same_url'
-    : then.startsWith('next')
-      ? 'next_url'
-      : 'returned';
   return {
     when,
     then,
     outcome,
     counts,
-    before,
+    before: BEFORE[then.split(/[ ,]/, 1)[0] ?? ''] ?? 'returned',
     after: outcome.kind === 'answered' ? 'returned' : 'broken',
   };
 }
@@ -176,6 +183,7 @@ backend ── every URL open, or budget spent ───────────
    ▼
 trying ─┬─ no connection, broken, silent, 5xx, 429, 408 ► trying (the next URL)
         ├─ a kept-alive connection was closed ─────────► trying (the same URL, once)
+        ├─ the only URL refuses the connection ────────► waiting ► trying (the same URL)
         ├─ no URL left, or no time ────────────────────► exhausted
         ├─ any other answer ───────────────────────────► returned
         └─ first content ──► streaming ─┬─ whole ──────► returned

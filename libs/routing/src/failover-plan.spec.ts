@@ -3,7 +3,9 @@ import fc from 'fast-check';
 import {
   afterAttempt,
   ATTEMPT_MS_MIN,
+  endWaiting,
   firstByteWaitMs,
+  RECONNECT_PAUSE_MS,
   skipUrl,
   startFailover,
   startStreaming,
@@ -119,6 +121,7 @@ describe('afterAttempt', () => {
       kind: 'trying',
       urlIndex: 0,
       order: [0, 1],
+      awaitedMs: 0,
       position: 0,
       deadlineMs: 600_005,
       resent: false,
@@ -179,5 +182,61 @@ describe('firstByteWaitMs', () => {
   it('never exceeds the time left', () => {
     expect(waits(2, true, 590_000)).toBe(10_000);
     expect(waits(1, false, 700_000)).toBe(0);
+  });
+});
+
+describe('the only URL refuses the connection', () => {
+  const refused: AttemptOutcome = { kind: 'connect_failure', isRefused: true };
+  const WAITED_FOR = { policy: policyOf(1), outcome: refused, mayWait: true, then: 'exhausted' };
+  const loading: AttemptOutcome = { kind: 'answered', status: 503, errorCode: 'loading' };
+
+  it('is called again after a pause', () => {
+    const waiting = afterAttempt(startFailover(policyOf(1), 0), { outcome: refused, nowMs: 5 });
+    expect(waiting).toMatchObject({ kind: 'waiting', retryAtMs: 5 + RECONNECT_PAUSE_MS });
+    expect(afterAttempt(waiting, { outcome: refused, nowMs: 6 })).toBe(waiting);
+    const again = endWaiting(waiting);
+    expect(again).toMatchObject({ kind: 'trying', urlIndex: 0, refusedSinceMs: 5 });
+    const good = afterAttempt(again, { outcome: answered(200), nowMs: 200 });
+    expect(good).toEqual({ kind: 'returned', urlIndex: 0 });
+    expect(endWaiting(good)).toBe(good);
+  });
+
+  it('is waited for while it says that it is loading, but only when it refused before', () => {
+    const trying = startFailover(policyOf(1), 0);
+    expect(afterAttempt(trying, { outcome: loading, nowMs: 1 }).kind).toBe('exhausted');
+    const again = endWaiting(afterAttempt(trying, { outcome: refused, nowMs: 1 }));
+    expect(afterAttempt(again, { outcome: loading, nowMs: 200 }).kind).toBe('waiting');
+    expect(afterAttempt(again, { outcome: { kind: 'stall' }, nowMs: 200 }).kind).toBe('exhausted');
+  });
+
+  it.each([
+    { when: 'with another URL', policy: policyOf(2), then: 'trying' },
+    { when: 'when it was down before', mayWait: false },
+    { when: 'for another reason', outcome: { kind: 'connect_failure' } as const },
+    { when: 'with no time left', policy: policyOf(1, RECONNECT_PAUSE_MS) },
+  ])('is not waited for $when', (not) => {
+    const { policy, outcome, mayWait, then } = { ...WAITED_FOR, ...not };
+    const state = startFailover(policy, 0);
+    expect(afterAttempt(state, { outcome, nowMs: 1, mayWait }).kind).toBe(then);
+  });
+
+  it('is given up after its connect timeout, whatever the pauses', () => {
+    fc.assert(
+      fc.property(fc.array(fc.integer({ min: 0, max: 300 }), { minLength: 40 }), (delays) => {
+        let nowMs = 0;
+        let state = startFailover(policyOf(1), nowMs);
+        for (const delayMs of delays) {
+          if (state.kind === 'waiting') nowMs = Math.max(nowMs, state.retryAtMs);
+          state = endWaiting(state);
+          if (state.kind !== 'trying') break;
+          nowMs += delayMs;
+          state = afterAttempt(state, { outcome: refused, nowMs });
+          if (state.kind !== 'waiting') continue;
+          const sinceMs = state.then.refusedSinceMs ?? Infinity;
+          expect(state.retryAtMs - sinceMs).toBeLessThanOrEqual(URL_LIMITS.connectMs);
+        }
+        expect(state).toMatchObject({ kind: 'exhausted', reason: 'urls' });
+      }),
+    );
   });
 });

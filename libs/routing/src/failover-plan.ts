@@ -26,6 +26,17 @@ export type FailoverState =
       readonly position: number;
       readonly deadlineMs: number;
       readonly resent: boolean;
+      /** When its only URL first refused the connection. */
+      readonly refusedSinceMs?: number;
+      /** How long from then on it is waited for; 0 where there is another URL. */
+      readonly awaitedMs: number;
+    }
+  /** The only URL refuses connections; it is called again at `retryAtMs`. */
+  | {
+      readonly kind: 'waiting';
+      readonly urlIndex: number;
+      readonly retryAtMs: number;
+      readonly then: Trying;
     }
   /** Content has reached the client: this URL or nothing. */
   | { readonly kind: 'streaming'; readonly urlIndex: number; readonly deadlineMs: number }
@@ -35,6 +46,8 @@ export type FailoverState =
   | { readonly kind: 'exhausted'; readonly urlIndex: number; readonly reason: ExhaustedReason }
   /** A stream died after content: one in-band error, no `[DONE]`, nothing is sent again. */
   | { readonly kind: 'broken'; readonly urlIndex: number };
+
+type Trying = Extract<FailoverState, { kind: 'trying' }>;
 
 export type ExhaustedReason = 'urls' | 'deadline';
 
@@ -50,7 +63,8 @@ export function startFailover(
   const [urlIndex] = order;
   if (urlIndex === undefined) return { kind: 'exhausted', urlIndex: 0, reason: 'urls' };
   const deadlineMs = nowMs + policy.totalMs;
-  return { kind: 'trying', urlIndex, order, position: 0, deadlineMs, resent: false };
+  const awaitedMs = order.length > 1 ? 0 : (policy.urls[urlIndex]?.connectMs ?? 0);
+  return { kind: 'trying', urlIndex, order, position: 0, deadlineMs, resent: false, awaitedMs };
 }
 
 /** The URL at hand may not be called after all: its only probe was just taken by another request. */
@@ -67,20 +81,20 @@ export function startStreaming(state: FailoverState): FailoverState {
 /**
  * The state after an attempt ended. Connect failure, broken connection, stall, error event, 5xx, 429
  * and 408 move on to the next URL; a stale kept-alive connection is tried once more at the same URL;
- * any other answer is returned.
+ * any other answer is returned. A backend's only URL that refuses the connection is waited for, up to
+ * its connect timeout: nothing was sent, and a killed service is back within seconds. `mayWait` is
+ * false for one that has been down for longer.
  */
-export function afterAttempt(
-  state: FailoverState,
-  end: { outcome: AttemptOutcome; nowMs: number },
-): FailoverState {
-  const { outcome, nowMs } = end;
+export function afterAttempt(state: FailoverState, end: AttemptEnding): FailoverState {
+  const { outcome } = end;
   switch (state.kind) {
     case 'trying':
-      return afterTry(state, { outcome, nowMs });
+      return afterTry(state, end);
     case 'streaming':
       return outcome.kind === 'answered'
         ? { kind: 'returned', urlIndex: state.urlIndex }
         : { kind: 'broken', urlIndex: state.urlIndex };
+    case 'waiting':
     case 'returned':
     case 'exhausted':
     case 'broken':
@@ -88,13 +102,25 @@ export function afterAttempt(
   }
 }
 
+export interface AttemptEnding {
+  readonly outcome: AttemptOutcome;
+  readonly nowMs: number;
+  readonly mayWait?: boolean;
+}
+
+/** Between two calls of a URL that is waited for. */
+export const RECONNECT_PAUSE_MS = 100;
+
+/** The wait is over: its URL is called again. */
+export function endWaiting(state: FailoverState): FailoverState {
+  return state.kind === 'waiting' ? state.then : state;
+}
+
 /** With less than this left of the deadline, another attempt is not begun. */
 export const ATTEMPT_MS_MIN = 10;
 
-function afterTry(
-  state: Extract<FailoverState, { kind: 'trying' }>,
-  { outcome, nowMs }: { outcome: AttemptOutcome; nowMs: number },
-): FailoverState {
+function afterTry(state: Trying, end: AttemptEnding): FailoverState {
+  const { outcome, nowMs } = end;
   const { urlIndex, deadlineMs } = state;
   if (!movesOn(outcome)) return { kind: 'returned', urlIndex };
   if (deadlineMs - nowMs < ATTEMPT_MS_MIN)
@@ -102,10 +128,28 @@ function afterTry(
   if (outcome.kind === 'stale_connection' && !state.resent) {
     return { ...state, resent: true };
   }
-  return nextUrl(state);
+  return waitFor(state, end) ?? nextUrl(state);
 }
 
-function nextUrl(state: Extract<FailoverState, { kind: 'trying' }>): FailoverState {
+/** A service that starts again refuses connections first, and may then answer that it is loading. */
+function waitFor(state: Trying, { outcome, nowMs, mayWait = true }: AttemptEnding) {
+  const isRefused = outcome.kind === 'connect_failure' && outcome.isRefused === true;
+  const isLoading = outcome.kind === 'answered' && outcome.errorCode === 'loading';
+  const { refusedSinceMs = isRefused && mayWait ? nowMs : undefined } = state;
+  if (refusedSinceMs === undefined || !(isRefused || isLoading)) return undefined;
+  const retryAtMs = nowMs + RECONNECT_PAUSE_MS;
+  const isTooLate =
+    retryAtMs - refusedSinceMs > state.awaitedMs || state.deadlineMs - retryAtMs < ATTEMPT_MS_MIN;
+  if (isTooLate) return undefined;
+  return {
+    kind: 'waiting',
+    urlIndex: state.urlIndex,
+    retryAtMs,
+    then: { ...state, refusedSinceMs },
+  } as const;
+}
+
+function nextUrl(state: Trying): FailoverState {
   const position = state.position + 1;
   const urlIndex = state.order[position];
   return urlIndex === undefined
@@ -119,7 +163,7 @@ function nextUrl(state: Extract<FailoverState, { kind: 'trying' }>): FailoverSta
  */
 export function firstByteWaitMs(
   policy: FailoverPolicy,
-  state: Extract<FailoverState, { kind: 'trying' }>,
+  state: Trying,
   { stream, nowMs }: { stream: boolean; nowMs: number },
 ): number {
   const leftMs = Math.max(0, state.deadlineMs - nowMs);

@@ -30,10 +30,13 @@ export {
 export {
   afterAttempt,
   ATTEMPT_MS_MIN,
+  endWaiting,
   firstByteWaitMs,
+  RECONNECT_PAUSE_MS,
   skipUrl,
   startFailover,
   startStreaming,
+  type AttemptEnding,
   type AttemptTimeouts,
   type ExhaustedReason,
   type FailoverPolicy,

@@ -9,7 +9,11 @@ export type AttemptOutcome =
       readonly bodyClass?: string;
     }
   /** No connection, or no TLS session: the request was never sent. */
-  | { readonly kind: 'connect_failure' }
+  | {
+      readonly kind: 'connect_failure';
+      /** Nobody listens there: what starts again just now, for one. */
+      readonly isRefused?: boolean;
+    }
   /** The connection broke before the answer was whole. */
   | { readonly kind: 'transport' }
   /** A kept-alive connection turned out to be closed: the request never reached the upstream. */

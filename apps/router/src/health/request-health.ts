@@ -142,6 +142,18 @@ export class RequestHealth {
     }
   }
 
+  /** The URL at hand had done well before this request: a refused connection may be a restart. */
+  get mayWait(): boolean {
+    return this.#passing?.passage === 'normal';
+  }
+
+  /** The URL at hand will be called again in a moment; what it did just now says nothing yet. */
+  paused(): void {
+    if (!this.#isUnderWay || this.#passing === undefined) return;
+    this.#isUnderWay = false;
+    this.#passing.url.inFlight--;
+  }
+
   /** The client is gone: nothing is known but the tokens that were made. */
   cancelled(report: AnswerReport | undefined): void {
     if (!this.#isUnderWay || this.#passing === undefined) return;

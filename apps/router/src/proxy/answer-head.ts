@@ -1,5 +1,6 @@
 import type { RouteRule } from '@sanctum/routing';
 import type { Dispatcher } from 'undici';
+import type { PlannedRequest } from './plan-request.js';
 import { listedInConnection } from './request-head.js';
 
 export type AnswerHeaders = Parameters<
@@ -13,6 +14,20 @@ export interface Provenance {
   readonly urlIndex: number;
   readonly rule: RouteRule;
   readonly unknownModel: boolean;
+}
+
+export function provenanceOf(
+  { requestId }: { readonly requestId: string },
+  plan: PlannedRequest | undefined,
+  urlIndex: number,
+): Provenance {
+  return {
+    requestId,
+    backend: plan?.backend.name ?? '',
+    urlIndex,
+    rule: plan?.rule ?? 'default',
+    unknownModel: plan?.unknownModel ?? false,
+  };
 }
 
 /** Not passed on: connection matters, and the names under which only the router speaks. */

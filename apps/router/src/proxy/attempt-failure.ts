@@ -15,7 +15,9 @@ export interface AttemptProgress {
 
 /** What a connection error means for the failover plan. */
 export function outcomeOfError(error: Error, progress: AttemptProgress): AttemptOutcome {
-  if (!progress.started) return { kind: 'connect_failure' };
+  if (!progress.started) {
+    return { kind: 'connect_failure', isRefused: failureClass(error) === 'ECONNREFUSED' };
+  }
   const isStale =
     !progress.answered && progress.elapsedMs < STALE_WITHIN_MS && wasReusedConnection(error);
   return { kind: isStale ? 'stale_connection' : 'transport' };

@@ -1,7 +1,7 @@
-import type { IncomingMessage } from 'node:http';
 import { SanctumError } from '@sanctum/errors';
 import {
   afterAttempt,
+  endWaiting,
   firstByteWaitMs,
   movesOn,
   skipUrl,
@@ -10,17 +10,16 @@ import {
   type DetectorSettings,
   type FailoverState,
 } from '@sanctum/routing';
-import type { Admitted } from '@sanctum/service-kit';
-import type { CallerPolicy } from '../access/callers.js';
 import { RequestHealth } from '../health/request-health.js';
-import type { ClientResponse } from '../dialects/client-response.js';
-import { outgoingTo, replaceHeaders, type Edge } from '../dialects/edge.js';
+import { outgoingTo, replaceHeaders } from '../dialects/edge.js';
 import { answerThrough } from '../thinking/answer-through.js';
 import { routeLabel } from '../metrics.js';
 import type { RouterLimits } from '../limits.js';
-import { answerHeaders, type AnswerHeaders, type Provenance } from './answer-head.js';
+import { endedAttempt } from './ended-attempt.js';
+import { answerHeaders, provenanceOf, type AnswerHeaders } from './answer-head.js';
 import { Attempt, type AttemptEnd, type AttemptOwner, type HeldAnswer } from './attempt.js';
 import { brokenStream, withErrorTraits, sendBackendError, sendError } from './error-answer.js';
+import type { ExchangeStart } from './exchange-start.js';
 import { FailoverTrail } from './failover-trail.js';
 import { bodyFor, isInterpreted, planRequest, type PlannedRequest } from './plan-request.js';
 import type { ProxyContext } from './proxy-context.js';
@@ -29,19 +28,6 @@ import { RequestAccount } from './request-account.js';
 import { RequestBody } from './request-body.js';
 import { callerHeaders, forwardedHeaders } from './request-head.js';
 import type { StallWatch } from './stall-watch.js';
-
-export interface ExchangeStart {
-  readonly request: IncomingMessage;
-  readonly response: ClientResponse;
-  /** Where the client speaks another dialect than chat; `response` is its. */
-  readonly edge?: Edge | undefined;
-  readonly requestId: string;
-  readonly caller: Admitted;
-  /** What the caller may do; undefined for everything. */
-  readonly policy: CallerPolicy | undefined;
-  /** Below `/v1`, with query. */
-  readonly target: string;
-}
 
 /** One client request: reads it, plans it, runs attempts until one answers, and accounts for it. */
 export class Exchange implements AttemptOwner {
@@ -58,6 +44,7 @@ export class Exchange implements AttemptOwner {
   #health: RequestHealth | undefined;
   readonly #account = new RequestAccount();
   #answered = false;
+  #pause: NodeJS.Timeout | undefined;
 
   constructor(context: ProxyContext, start: ExchangeStart) {
     this.#context = context;
@@ -95,7 +82,10 @@ export class Exchange implements AttemptOwner {
     this.#answered = true;
     this.#health?.settle();
     this.#trail?.won(attempt.upstream);
-    const headers = answerHeaders(head.headers, this.#provenance(attempt.upstream.urlIndex));
+    const headers = answerHeaders(
+      head.headers,
+      provenanceOf(this.#start, this.#plan, attempt.upstream.urlIndex),
+    );
     response.writeHead(head.status, headers);
     this.#account.contentSent(attempt.upstream.urlIndex, head.headers);
     const type = head.headers['content-type'];
@@ -116,13 +106,23 @@ export class Exchange implements AttemptOwner {
 
   attemptEnded(attempt: Attempt, end: AttemptEnd): void {
     const plan = this.#plan;
-    const { upstream } = attempt;
     if (plan === undefined) return;
     const outcome = withErrorTraits(end);
-    this.#state = afterAttempt(this.#state, { outcome, nowMs: performance.now() });
-    if (movesOn(outcome)) this.#trailOf(plan).failed(upstream, end);
+    const mayWait = this.#health?.mayWait === true;
+    this.#state = afterAttempt(this.#state, { outcome, nowMs: performance.now(), mayWait });
+    if (this.#state.kind === 'waiting') {
+      this.#trailOf(plan).waits(attempt.upstream, end);
+      this.#wait(plan, this.#state);
+      return;
+    }
+    if (movesOn(outcome)) this.#trailOf(plan).failed(attempt.upstream, end);
+    this.#follow(plan, attempt, { ...end, outcome });
+  }
+
+  #follow(plan: PlannedRequest, attempt: Attempt, end: AttemptEnd): void {
+    const { upstream } = attempt;
     // Only of an answer that is on its way already, what it holds is looked at.
-    if (this.#state.kind !== 'returned') this.#tellHealth(attempt, { ...end, outcome });
+    if (this.#state.kind !== 'returned') this.#tellHealth(attempt, end);
     switch (this.#state.kind) {
       case 'trying':
         this.#tryNext(plan);
@@ -132,14 +132,15 @@ export class Exchange implements AttemptOwner {
           this.#trail?.won(upstream);
           this.#sendHeld(upstream.urlIndex, end.answer);
         }
-        this.#tellHealth(attempt, { ...end, outcome });
+        this.#tellHealth(attempt, end);
         return;
       case 'exhausted':
         this.#exhausted(plan);
         return;
       case 'broken':
-        attempt.relay?.fail(brokenStream(upstream.backend, outcome));
+        attempt.relay?.fail(brokenStream(upstream.backend, end.outcome));
         return;
+      case 'waiting':
       case 'streaming':
         return;
     }
@@ -181,6 +182,14 @@ export class Exchange implements AttemptOwner {
     }
   }
 
+  #wait(plan: PlannedRequest, state: Extract<FailoverState, { kind: 'waiting' }>): void {
+    this.#health?.paused();
+    this.#pause = setTimeout(() => {
+      this.#state = endWaiting(state);
+      this.#tryNext(plan);
+    }, state.retryAtMs - performance.now());
+  }
+
   #dispatch(plan: PlannedRequest, state: Extract<FailoverState, { kind: 'trying' }>): void {
     const upstream = plan.backend.upstreams[state.urlIndex];
     if (upstream === undefined) {
@@ -210,16 +219,7 @@ export class Exchange implements AttemptOwner {
   }
 
   #tellHealth(attempt: Attempt, end: AttemptEnd): void {
-    const retryAfter = end.answer?.headers['retry-after'];
-    this.#health?.ended({
-      urlIndex: attempt.upstream.urlIndex,
-      outcome: end.outcome,
-      errorClass: end.errorClass,
-      waitedMs: end.waitedMs,
-      retryAfter: typeof retryAfter === 'string' ? retryAfter : undefined,
-      firstContentMs: attempt.firstContentMs,
-      report: attempt.report(end),
-    });
+    this.#health?.ended(endedAttempt(attempt, end));
     if (this.#state.kind !== 'trying') this.#health?.settle();
   }
 
@@ -228,7 +228,7 @@ export class Exchange implements AttemptOwner {
     const backend = this.#plan?.backend.name ?? '';
     const { status } = answer;
     this.#answered = true;
-    const headers = answerHeaders(answer.headers, this.#provenance(urlIndex));
+    const headers = answerHeaders(answer.headers, provenanceOf(this.#start, this.#plan, urlIndex));
     if (status < 400) {
       response.writeHead(status, headers);
       response.end(answer.body);
@@ -264,6 +264,7 @@ export class Exchange implements AttemptOwner {
     if (!response.writableFinished && this.#attempt?.cancel() === true) {
       this.#health?.cancelled(this.#attempt.report());
     }
+    clearTimeout(this.#pause);
     this.#start.policy?.spend(this.#health?.completionTokens ?? 0);
     this.#context.admission.leave(this.#requestBody.reservedBytes);
     this.#account.settle(this.#context, {
@@ -281,15 +282,5 @@ export class Exchange implements AttemptOwner {
     const request = { requestId, caller, startedMs: this.#account.readMs };
     this.#trail ??= new FailoverTrail(this.#context, plan.backend, request);
     return this.#trail;
-  }
-
-  #provenance(urlIndex: number): Provenance {
-    return {
-      requestId: this.#start.requestId,
-      backend: this.#plan?.backend.name ?? '',
-      urlIndex,
-      rule: this.#plan?.rule ?? 'default',
-      unknownModel: this.#plan?.unknownModel ?? false,
-    };
   }
 }

@@ -17,6 +17,7 @@ export class FailoverTrail {
   readonly #context: ProxyContext;
   readonly #backend: Backend;
   readonly #request: TrailedRequest;
+  #isWaiting = false;
   readonly #failures: { readonly upstream: Upstream; readonly end: AttemptEnd }[] = [];
 
   constructor(context: ProxyContext, backend: Backend, request: TrailedRequest) {
@@ -43,6 +44,21 @@ export class FailoverTrail {
         waited_ms: Math.round(end.waitedMs),
       },
       'failover_attempt',
+    );
+  }
+
+  /** Told once, of the first refusal: what follows within seconds is the same outage. */
+  waits(upstream: Upstream, end: AttemptEnd): void {
+    if (this.#isWaiting) return;
+    this.#isWaiting = true;
+    this.#context.log.warn(
+      {
+        ...this.#who,
+        backend: upstream.backend,
+        url: upstream.url,
+        error_class: end.errorClass,
+      },
+      'waiting for the only upstream',
     );
   }
 

@@ -3,7 +3,7 @@ import { answeredBy, requestRecord, type AnsweredBy } from '../audit/request-aud
 import type { RequestHealth } from '../health/request-health.js';
 import type { RouterMetrics } from '../metrics.js';
 import type { AnswerHeaders } from './answer-head.js';
-import type { ExchangeStart } from './exchange.js';
+import type { ExchangeStart } from './exchange-start.js';
 import type { PlannedRequest } from './plan-request.js';
 import type { ProxyContext } from './proxy-context.js';
 

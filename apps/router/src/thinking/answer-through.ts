@@ -1,7 +1,7 @@
 import { DIALECT_PATHS } from '@sanctum/contracts';
 import type { ClientResponse } from '../dialects/client-response.js';
 import type { RouterLimits } from '../limits.js';
-import type { ExchangeStart } from '../proxy/exchange.js';
+import type { ExchangeStart } from '../proxy/exchange-start.js';
 import type { PlannedRequest } from '../proxy/plan-request.js';
 import { StrippedResponse } from './stripped-response.js';
 
