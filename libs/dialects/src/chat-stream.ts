@@ -1,21 +1,28 @@
 import { SanctumError, toEnvelope, type ErrorEnvelope } from '@sanctum/errors';
 import { readChatChunk, type ChatPiece, type ChatUsage } from './chat-answer.js';
-import { DIALECT_LIMITS } from './translation.js';
+import { DIALECT_LIMITS, type AnswerStream } from './translation.js';
+
+/** How a chat stream ended. */
+export interface StreamEnd extends Pick<ChatPiece, 'finish' | 'matchedStop' | 'refusal' | 'usage'> {
+  /** Pieces that carried something: about as many tokens, where the upstream did not count them. */
+  readonly deltas: number;
+}
 
 /** What makes events out of the pieces of a chat stream. */
 export interface PieceSink {
   onPiece(piece: ChatPiece): string;
-  onEnd(end: Pick<ChatPiece, 'finish' | 'matchedStop' | 'refusal' | 'usage'>): string;
+  onEnd(end: StreamEnd): string;
   onFailure(error: ErrorEnvelope['error']): string;
 }
 
 const DONE = '[DONE]';
 
-/** Reads the events of one chat stream up to its end, which is told once. */
-export class ChatStreamReader {
+/** Reads the events of one chat stream up to its end, which is told once; a sink makes others of them. */
+export class ChatStreamReader implements AnswerStream {
   readonly #sink: PieceSink;
   #isOver = false;
   #characters = 0;
+  #deltas = 0;
   #finish: ChatPiece['finish'];
   #matchedStop: string | undefined;
   #refusal = '';
@@ -31,10 +38,7 @@ export class ChatStreamReader {
     if (data === DONE) return this.#end();
     const value = parseEvent(data);
     const error = errorOf(value);
-    if (error !== undefined) {
-      this.#isOver = true;
-      return this.#sink.onFailure(error);
-    }
+    if (error !== undefined) return this.fail(error);
     const piece = readChatChunk(value);
     this.#count(piece);
     this.#finish ??= piece.finish;
@@ -48,17 +52,19 @@ export class ChatStreamReader {
   end(): string {
     if (this.#isOver) return '';
     if (this.#finish !== undefined) return this.#end();
-    this.#isOver = true;
     const error = new SanctumError('upstream_failed', "The upstream's stream ended unfinished.");
-    return this.#sink.onFailure(toEnvelope(error, 'router').body.error);
+    return this.fail(toEnvelope(error, 'router').body.error);
   }
 
-  close(): void {
+  fail(error: ErrorEnvelope['error']): string {
     this.#isOver = true;
+    return this.#sink.onFailure(error);
   }
 
   #count({ content, reasoning, refusal, toolCalls }: ChatPiece): void {
-    this.#characters += content.length + reasoning.length + refusal.length;
+    const characters = content.length + reasoning.length + refusal.length;
+    if (characters > 0 || toolCalls.length > 0) this.#deltas++;
+    this.#characters += characters;
     for (const call of toolCalls) this.#characters += call.arguments.length;
     if (this.#characters <= DIALECT_LIMITS.answerCharacters) return;
     throw new SanctumError(
@@ -74,6 +80,7 @@ export class ChatStreamReader {
       matchedStop: this.#matchedStop,
       refusal: this.#refusal,
       usage: this.#usage,
+      deltas: this.#deltas,
     });
   }
 }

@@ -55,6 +55,16 @@ describe('events of /v1/messages', () => {
     });
   });
 
+  it('say about how much there was where nobody counted', () => {
+    const uncounted = TEXT.filter((data) => !data.includes('prompt_tokens'));
+    expect(eventsOf(messages(), uncounted).at(-2)).toMatchObject({
+      type: 'message_delta',
+      usage: { input_tokens: null, output_tokens: 2, cache_read_input_tokens: null },
+    });
+    const response = eventsOf(responses(), uncounted).at(-1);
+    expect(response).toMatchObject({ type: 'response.completed', response: { usage: null } });
+  });
+
   it('open one block at a time, whatever the order of the deltas', () => {
     const events = eventsOf(messages(), TOOLS);
     expect(accumulateMessage(events)).toEqual([

@@ -1,10 +1,11 @@
 import type { Dialect } from '@sanctum/contracts';
+import { ChatStreamReader } from './chat-stream.js';
 import { chatToMessage } from './messages/answer.js';
 import { messagesToChat, parseMessagesRequest } from './messages/request.js';
-import { MessagesStream } from './messages/stream.js';
+import { MessagesEvents } from './messages/stream.js';
 import { chatToResponse } from './responses/answer.js';
 import { parseResponsesRequest, responsesToChat } from './responses/request.js';
-import { ResponsesStream } from './responses/stream.js';
+import { ResponsesEvents } from './responses/stream.js';
 import type { Translation } from './translation.js';
 
 /**
@@ -28,7 +29,7 @@ function translateMessages(body: unknown): Translation {
     stream: request.stream === true,
     chat: messagesToChat(request),
     answer: (completion, stamp) => chatToMessage(completion, stamp, stopSequences),
-    openStream: (stamp) => new MessagesStream(stamp, stopSequences),
+    openStream: (stamp) => new ChatStreamReader(new MessagesEvents(stamp, stopSequences)),
   };
 }
 
@@ -39,6 +40,6 @@ function translateResponses(body: unknown): Translation {
     stream: request.stream === true,
     chat: responsesToChat(request),
     answer: (completion, stamp) => chatToResponse(completion, request, stamp),
-    openStream: (stamp) => new ResponsesStream(request, stamp),
+    openStream: (stamp) => new ChatStreamReader(new ResponsesEvents(request, stamp)),
   };
 }

@@ -76,6 +76,20 @@ export function messageUsage(usage: ChatUsage | undefined): object {
   };
 }
 
+/**
+ * What a stream says of usage at its end. Where the upstream did not count, input is null, as its
+ * schema allows, and output, which must be a number, is about right: one delta is about one token.
+ */
+export function deltaUsage(usage: ChatUsage | undefined, deltas: number): object {
+  if (usage !== undefined) return messageUsage(usage);
+  return {
+    input_tokens: null,
+    output_tokens: deltas,
+    cache_creation_input_tokens: null,
+    cache_read_input_tokens: null,
+  };
+}
+
 function toolUses(piece: ChatPiece, stamp: AnswerStamp): object[] {
   const book = new ToolCallBook(toolUseId(stamp));
   return piece.toolCalls.flatMap((call) => {

@@ -1,9 +1,9 @@
 import type { ErrorEnvelope } from '@sanctum/errors';
 import type { ChatPiece } from '../chat-answer.js';
-import { ChatStreamReader, type PieceSink } from '../chat-stream.js';
+import type { PieceSink, StreamEnd } from '../chat-stream.js';
 import { ToolCallBook, type ToolCallNews } from '../tool-calls.js';
-import { namedEvent, type AnswerStamp, type AnswerStream } from '../translation.js';
-import { messageHead, messageUsage, said, stopOf, toolUseId } from './answer.js';
+import { namedEvent, type AnswerStamp } from '../translation.js';
+import { deltaUsage, messageHead, messageUsage, said, stopOf, toolUseId } from './answer.js';
 import { messagesError } from './error.js';
 
 interface Block {
@@ -18,10 +18,9 @@ interface Block {
  * again; chat deltas of several tool calls may be interleaved. Once a tool call is open, what
  * belongs to later blocks waits until the end.
  */
-export class MessagesStream implements AnswerStream, PieceSink {
+export class MessagesEvents implements PieceSink {
   readonly #stamp: AnswerStamp;
   readonly #stopSequences: readonly string[];
-  readonly #reader = new ChatStreamReader(this);
   readonly #calls: ToolCallBook;
   #started = false;
   #index = -1;
@@ -32,19 +31,6 @@ export class MessagesStream implements AnswerStream, PieceSink {
     this.#stamp = stamp;
     this.#stopSequences = stopSequences;
     this.#calls = new ToolCallBook(toolUseId(stamp));
-  }
-
-  push(data: string): string {
-    return this.#reader.push(data);
-  }
-
-  end(): string {
-    return this.#reader.end();
-  }
-
-  fail(error: ErrorEnvelope['error']): string {
-    this.#reader.close();
-    return namedEvent('error', messagesError(error));
   }
 
   onPiece(piece: ChatPiece): string {
@@ -58,19 +44,19 @@ export class MessagesStream implements AnswerStream, PieceSink {
     return out;
   }
 
-  onEnd(end: Pick<ChatPiece, 'finish' | 'matchedStop' | 'refusal' | 'usage'>): string {
+  onEnd(end: StreamEnd): string {
     let out = this.#start(undefined) + this.#close();
     for (const block of this.#waiting) {
       out += this.#openBlock(block) + this.#delta(block.key, block.text) + this.#close();
     }
     const seen = { calledTools: !this.#calls.isEmpty, stopSequences: this.#stopSequences };
-    const usage = messageUsage(end.usage);
+    const usage = deltaUsage(end.usage, end.deltas);
     out += namedEvent('message_delta', { delta: stopOf(end, seen), usage });
     return out + namedEvent('message_stop');
   }
 
   onFailure(error: ErrorEnvelope['error']): string {
-    return this.fail(error);
+    return namedEvent('error', messagesError(error));
   }
 
   #start(model: string | undefined): string {

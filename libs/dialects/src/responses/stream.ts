@@ -1,19 +1,16 @@
 import type { ErrorEnvelope } from '@sanctum/errors';
 import type { ChatPiece } from '../chat-answer.js';
-import { ChatStreamReader, type PieceSink } from '../chat-stream.js';
+import type { PieceSink, StreamEnd } from '../chat-stream.js';
 import { ToolCallBook, type ToolCallNews } from '../tool-calls.js';
-import { namedEvent, type AnswerStamp, type AnswerStream } from '../translation.js';
+import { namedEvent, type AnswerStamp } from '../translation.js';
 import { callItem, textItem, type CallItem, type TextItem, type TextKind } from './items.js';
 import type { ResponsesRequest } from './request-schema.js';
 import { responseObject, type ResponseState } from './response.js';
 
-type End = Pick<ChatPiece, 'finish' | 'matchedStop' | 'refusal' | 'usage'>;
-
 /** Chat chunks as the events of a response, numbered from 0. */
-export class ResponsesStream implements AnswerStream, PieceSink {
+export class ResponsesEvents implements PieceSink {
   readonly #request: ResponsesRequest;
   readonly #stamp: AnswerStamp;
-  readonly #reader = new ChatStreamReader(this);
   readonly #calls: ToolCallBook;
   readonly #items: (TextItem | CallItem)[] = [];
   readonly #openCalls = new Map<number, CallItem>();
@@ -25,19 +22,6 @@ export class ResponsesStream implements AnswerStream, PieceSink {
     this.#request = request;
     this.#stamp = stamp;
     this.#calls = new ToolCallBook((ordinal) => `call_${stamp.id}_${ordinal}`);
-  }
-
-  push(data: string): string {
-    return this.#reader.push(data);
-  }
-
-  end(): string {
-    return this.#reader.end();
-  }
-
-  fail(error: ErrorEnvelope['error']): string {
-    this.#reader.close();
-    return this.onFailure(error);
   }
 
   onPiece(piece: ChatPiece): string {
@@ -52,7 +36,7 @@ export class ResponsesStream implements AnswerStream, PieceSink {
     return out;
   }
 
-  onEnd({ finish, usage }: End): string {
+  onEnd({ finish, usage }: StreamEnd): string {
     let out = this.#start(undefined) + this.#closeText();
     for (const item of this.#openCalls.values()) out += this.#done(item);
     const incomplete = incompleteReason(finish);
