@@ -3,6 +3,7 @@ import { request as httpsRequest } from 'node:https';
 import { once } from 'node:events';
 import type { ServerResponse } from 'node:http';
 import { connect } from 'node:net';
+import { connect as connectTls } from 'node:tls';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { Controller, Get, Module, Post } from '@nestjs/common';
 import { SanctumError } from '@sanctum/errors';
@@ -66,6 +67,8 @@ beforeEach(async () => {
       { name: 'mtls', host: '127.0.0.1', port: 0, tls: serverTlsOptions(material) },
     ],
     http: { bodyBytesMax: 1000, headerBytesMax: 4096, headersTimeoutMs: 300 },
+    // Longer than a test may take: what waits for it fails.
+    drainDeadlineMs: 120_000,
     configure: ({ fastify }) => {
       fastify.get('/raw/defect', () => {
         throw new Error('hunter2 in the message');
@@ -114,6 +117,24 @@ describe('listeners', () => {
       message: expect.stringContaining(`127.0.0.1:${taken}`) as unknown,
     });
   });
+
+  it.each(['plain', 'mtls'])(
+    'end with %s connections that never brought a request',
+    async (name) => {
+      const { port = 0 } = service.addresses.find((address) => address.name === name) ?? {};
+      const pair = home.paths.client('sanctumctl');
+      const client = await readTlsFiles({ ca: home.paths.ca.cert, ...pair }, 'client');
+      const options = { host: '127.0.0.1', port };
+      const socket =
+        name === 'plain'
+          ? connect(options)
+          : connectTls({ ...options, ...clientTlsOptions(client) });
+      await once(socket, name === 'plain' ? 'connect' : 'secureConnect');
+      const ended = once(socket, 'end');
+      socket.resume();
+      await Promise.all([service.stop(), ended]);
+    },
+  );
 
   it('comes up without an address that is optional', async () => {
     const listeners = [

@@ -57,6 +57,8 @@ export interface BindOptions {
 
 const RETRY_MS = 5000;
 const SWEEP_MS = 50;
+/** What a connection that is open when its server closes has left to bring its first request. */
+const FIRST_REQUEST_MS = 500;
 
 /** One HTTP server per listener, all before one request handler. */
 export class Listeners {
@@ -64,6 +66,7 @@ export class Listeners {
   readonly #servers = new Map<string, Server>();
   readonly #retries = new Set<NodeJS.Timeout>();
   readonly #exchanges = new OpenExchanges();
+  readonly #connections = new Set<Socket>();
   #closing = false;
 
   private constructor(options: BindOptions) {
@@ -98,11 +101,17 @@ export class Listeners {
     const sweep = setInterval(() => {
       for (const server of servers) server.closeIdleConnections();
     }, SWEEP_MS);
+    // Nor is one that browsers and connection pools opened ahead of need, for which Node waits.
+    const unused = setTimeout(() => {
+      for (const socket of this.#connections)
+        if (!this.#exchanges.hasBegun(socket)) socket.destroy();
+    }, FIRST_REQUEST_MS);
     deadline.addEventListener('abort', cut);
     const closed = Promise.all(servers.map((server) => closeServer(server)));
     if (deadline.aborted) cut();
     await closed;
     clearInterval(sweep);
+    clearTimeout(unused);
     deadline.removeEventListener('abort', cut);
   }
 
@@ -145,6 +154,10 @@ export class Listeners {
     };
     const isBusy = (socket: Socket): boolean => this.#exchanges.isBusy(socket);
     const server = createFor(listener, options, { handler, logger, isBusy });
+    server.on(listener.tls === undefined ? 'connection' : 'secureConnection', (socket: Socket) => {
+      this.#connections.add(socket);
+      socket.once('close', () => this.#connections.delete(socket));
+    });
     server.maxConnections = limits.connectionsMax;
     server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
       if (this.#exchanges.mayReply(socket)) refuseClient(error, socket, source);
@@ -167,6 +180,11 @@ class OpenExchanges {
     const exchange = { request, response };
     this.#open.set(socket, open.add(exchange));
     response.once('close', () => open.delete(exchange));
+  }
+
+  /** Whether a connection ever brought a request. */
+  hasBegun(socket: Socket): boolean {
+    return this.#open.has(socket);
   }
 
   isBusy(socket: Socket): boolean {

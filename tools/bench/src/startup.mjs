@@ -1,6 +1,8 @@
 // From the second `up` to the first token of a chat. usage: startup.mjs [--rounds 3]
 import { execFileSync } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
+import { request } from 'node:http';
 import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -30,15 +32,19 @@ try {
   rmSync(home, { recursive: true, force: true });
 }
 
+/** On a connection of its own: one kept from the round before ended with that round's router. */
 async function firstToken({ services }) {
   const { url } = services.find((service) => service.name === 'router');
-  const response = await fetch(`${url}/v1/chat/completions`, {
+  const asked = request(`${url}/v1/chat/completions`, {
     method: 'POST',
+    agent: false,
     headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({ stream: true, messages: [{ role: 'user', content: 'Say hello.' }] }),
   });
-  for await (const bytes of response.body) {
-    if (Buffer.from(bytes).includes('"content":"')) return;
+  asked.end(JSON.stringify({ stream: true, messages: [{ role: 'user', content: 'Say hello.' }] }));
+  const [response] = await once(asked, 'response');
+  if (response.statusCode !== 200) throw new Error(`the router answered ${response.statusCode}`);
+  for await (const bytes of response) {
+    if (bytes.includes('"content":"')) return;
   }
   throw new Error('the stream had no token');
 }

@@ -161,6 +161,16 @@ describe('serviceSpecs', () => {
     );
   });
 
+  it('stops services later than they cut their own requests by default', () => {
+    const { instance } = ensureInstance(site);
+    const timeouts = specs(instance).map(({ name, stopTimeoutMs }) => [name, stopTimeoutMs]);
+    expect(timeouts).toEqual([
+      ['nats', 5_000],
+      ['engine', 15_000],
+      ['router', 35_000],
+    ]);
+  });
+
   it('requires nothing that is switched off', () => {
     const { instance } = ensureInstance(site);
     const { nats } = instance.services;

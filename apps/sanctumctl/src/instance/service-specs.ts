@@ -11,7 +11,8 @@ const ENGINE_STARTUP_MS = 600_000;
 const ROUTER_STARTUP_MS = 60_000;
 /** Longer than the services' own drain deadlines, which decide. */
 const STOP_MARGIN_MS = 5_000;
-const DRAIN_DEFAULT_S = 10;
+/** What the services take where instance.yaml says nothing. */
+const DRAIN_DEFAULT_S = { engine: 10, router: 30, fallback: 10 };
 const ANY_ADDRESS = new Set(['0.0.0.0', '::']);
 
 /**
@@ -92,7 +93,7 @@ function engineSpec(options: SpecOptions): ServiceSpec | undefined {
     requires: present(options.instance, ['nats']),
     readiness: engineProbe(url, options.paths),
     startupTimeoutMs: ENGINE_STARTUP_MS,
-    stopTimeoutMs: stopTimeout(engine.limits.drain_s),
+    stopTimeoutMs: stopTimeout(engine.limits.drain_s ?? DRAIN_DEFAULT_S.engine),
     url,
   };
 }
@@ -120,7 +121,7 @@ function fallbackSpec(options: SpecOptions): ServiceSpec | undefined {
     requires: [],
     readiness: { type: 'http', url: `${url}/health` },
     startupTimeoutMs: FALLBACK_STARTUP_MS,
-    stopTimeoutMs: stopTimeout(undefined),
+    stopTimeoutMs: stopTimeout(DRAIN_DEFAULT_S.fallback),
     url,
   };
 }
@@ -147,7 +148,7 @@ function routerSpec(options: SpecOptions): ServiceSpec | undefined {
     requires: present(options.instance, ['nats', 'engine']),
     readiness: { type: 'http', url: `${url}/health` },
     startupTimeoutMs: ROUTER_STARTUP_MS,
-    stopTimeoutMs: stopTimeout(router.limits.drain_s),
+    stopTimeoutMs: stopTimeout(router.limits.drain_s ?? DRAIN_DEFAULT_S.router),
     url,
   };
 }
@@ -173,8 +174,8 @@ function present(instance: Instance, names: readonly ('nats' | 'engine')[]): rea
   return names.filter((name) => instance.services[name]?.enabled === true);
 }
 
-function stopTimeout(drainS: number | undefined): number {
-  return (drainS ?? DRAIN_DEFAULT_S) * 1_000 + STOP_MARGIN_MS;
+function stopTimeout(drainS: number): number {
+  return drainS * 1_000 + STOP_MARGIN_MS;
 }
 
 /** A listener on every address is reached over loopback. */
