@@ -190,7 +190,7 @@ describe('the router as a process', () => {
   });
 
   it('stays up when its upstreams never come', async () => {
-    const council = { url: 'http://127.0.0.1:1/v1' };
+    const council = { url: 'http://127.0.0.1:1/v1', timeouts: { connect_s: 0.1 } };
     const url = await urlOf(await start({ port: 0, backends: { council } }));
     await waitUntil(async () => (await fetch(`${url}/health`)).status === 503, {
       what: 'the router says that it is not healthy',

@@ -1,42 +1,31 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { UpstreamProgram, waitUntil } from '@sanctum/testing';
-import { startTestRouter, type TestRouter } from '../router.fixture.js';
+import { describe, expect, it } from '@jest/globals';
+import { waitUntil } from '@sanctum/testing';
+import { useRouterBench } from '../router-bench.fixture.js';
+import type { TestRouter } from '../router.fixture.js';
 
 const question = (model: string) => ({ model, messages: [{ role: 'user', content: 'hello' }] });
 
 describe('what a caller may do', () => {
-  let upstream: UpstreamProgram;
-  let router: TestRouter;
-  beforeAll(async () => {
-    upstream = await UpstreamProgram.start();
-  });
-  afterAll(() => upstream.kill());
-  beforeEach(() => {
-    upstream.requests.length = 0;
-  });
-  afterEach(() => router.stop());
+  const bench = useRouterBench();
 
   const section = (local: object): object => ({
     default: 'council',
     intent_keywords: { coder: ['debug'] },
     backends: {
-      council: { url: upstream.url('well'), models: ['m'] },
-      coder: { url: upstream.url('well'), models: ['c'] },
+      council: { url: bench.upstream.url('well'), models: ['m'] },
+      coder: { url: bench.upstream.url('well'), models: ['c'] },
     },
     callers: { local },
   });
-  async function started(local: object): Promise<TestRouter> {
-    router = await startTestRouter({ router: section(local) });
-    return router;
-  }
+  const started = (local: object): Promise<TestRouter> => bench.start({ router: section(local) });
   const statusOf = async (model: string): Promise<number> => {
-    const answer = await router.post(question(model));
+    const answer = await bench.router.post(question(model));
     await answer.text();
     return answer.status;
   };
 
   it('is everything for a caller that is not named', async () => {
-    router = await startTestRouter({
+    await bench.start({
       router: { ...section({}), callers: { canary: { backends: ['coder'] } } },
     });
     expect(await statusOf('m')).toBe(200);
@@ -54,7 +43,7 @@ describe('what a caller may do', () => {
         source: 'router',
       },
     });
-    expect(upstream.requests).toHaveLength(0);
+    expect(bench.upstream.requests).toHaveLength(0);
   });
 
   it('narrows what the router chooses by itself', async () => {
@@ -88,11 +77,13 @@ describe('what a caller may do', () => {
     const { rewrite } = await started({ daily_cap_completion_tokens: 1 });
     expect(await statusOf('m')).toBe(200);
     rewrite(section({ daily_cap_completion_tokens: 1, backends: ['coder'] }));
-    const log = () => router.logged('config_reloaded').length === 1;
+    const log = () => bench.router.logged('config_reloaded').length === 1;
     await waitUntil(log, { what: 'the change is taken over' });
     expect(await statusOf('c')).toBe(429);
     rewrite(section({ backends: ['coder'] }));
-    await waitUntil(() => router.logged('config_reloaded').length === 2, { what: 'and the next' });
+    await waitUntil(() => bench.router.logged('config_reloaded').length === 2, {
+      what: 'and the next',
+    });
     expect(await statusOf('c')).toBe(200);
     expect(await statusOf('m')).toBe(403);
   });

@@ -1,38 +1,35 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { readLines, type AuditLine } from '@sanctum/audit';
-import { UpstreamProgram, waitUntil } from '@sanctum/testing';
-import { startTestRouter, type TestRouter } from '../router.fixture.js';
+import { waitUntil } from '@sanctum/testing';
+import { useRouterBench } from '../router-bench.fixture.js';
+import type { TestRouter } from '../router.fixture.js';
 import { REFUSALS_LISTED_MAX } from './refusal-window.js';
 
 const QUESTION = { model: 'm', messages: [{ role: 'user', content: 'hello' }] };
 const WHO = { identity: 'local', transport: 'plain-loopback' };
 
 describe('who is refused', () => {
-  let upstream: UpstreamProgram;
+  const bench = useRouterBench();
   let home: string;
-  let router: TestRouter;
-  beforeAll(async () => {
-    upstream = await UpstreamProgram.start();
-  });
-  afterAll(() => upstream.kill());
   beforeEach(() => {
     home = mkdtempSync(join(tmpdir(), 'sanctum-refusals-'));
   });
   afterEach(async () => {
-    await router.stop();
+    await bench.stopRouter();
     rmSync(home, { recursive: true, force: true });
   });
 
-  async function started(local: object, limits: object = {}): Promise<void> {
+  function started(local: object, limits: object = {}): Promise<TestRouter> {
+    const { upstream } = bench;
     const backends = {
       council: { url: upstream.url('well'), models: ['m'] },
       coder: { url: upstream.url('status-500'), fallback_urls: [upstream.url('well')] },
     };
     const callers = { local };
-    router = await startTestRouter({ home, router: { backends, callers }, limits });
+    return bench.start({ home, router: { backends, callers }, limits });
   }
   async function audited(event: string): Promise<AuditLine['data'][]> {
     const found: AuditLine['data'][] = [];
@@ -48,7 +45,10 @@ describe('who is refused', () => {
     );
 
   it('has a line in the audit and in the log: out of turn, at the control pages, further in', async () => {
-    await started({ requests_per_minute: 2, backends: ['council'] }, { bodyBytesMax: 200 });
+    const router = await started(
+      { requests_per_minute: 2, backends: ['council'] },
+      { bodyBytesMax: 200 },
+    );
     const method = await fetch(`${router.url}/v1/models`, { method: 'DELETE' });
     expect(method.status).toBe(405);
     expect(await oneOf('request', 'status_405')).toMatchObject({ ...WHO, outcome: 'refused' });
@@ -76,7 +76,7 @@ describe('who is refused', () => {
   });
 
   it('is a few lines and a number when it is a flood', async () => {
-    await started({ requests_per_minute: 1 });
+    const router = await started({ requests_per_minute: 1 });
     expect((await router.post(QUESTION)).status).toBe(200);
     const count = 4 * REFUSALS_LISTED_MAX;
     const statuses = await Promise.all(
@@ -98,7 +98,7 @@ describe('who is refused', () => {
   });
 
   it('is named in what the log says of a failover, too', async () => {
-    await started({});
+    const router = await started({});
     expect((await router.post({ ...QUESTION, model: 'coder' })).status).toBe(200);
     expect(router.logged('failover_attempt')[0]).toMatchObject(WHO);
     expect(router.logged('failed over from primary')[0]).toMatchObject(WHO);

@@ -1,9 +1,10 @@
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { UpstreamProgram, waitUntil } from '@sanctum/testing';
-import { startTestRouter, type TestRouter, type TestRouterOptions } from '../router.fixture.js';
+import { useRouterBench } from '../router-bench.fixture.js';
+import type { TestRouter } from '../router.fixture.js';
 
 const CHAT = { model: 'm', messages: [{ role: 'user', content: 'What is 2+2?' }] };
 const STREAM = { ...CHAT, stream: true };
@@ -27,35 +28,21 @@ interface ShownBackend {
 }
 
 describe('the health of backends', () => {
-  let upstream: UpstreamProgram;
-  let router: TestRouter;
-  beforeAll(async () => {
-    upstream = await UpstreamProgram.start();
-  });
-  afterAll(() => upstream.kill());
-  beforeEach(() => {
-    upstream.requests.length = 0;
-  });
-  afterEach(() => router.stop());
+  const bench = useRouterBench();
 
   function backend(urls: string[], more: object = {}): object {
     const [url, ...fallback_urls] = urls.map((name) =>
-      name.startsWith('http') ? name : upstream.url(name),
+      name.startsWith('http') ? name : bench.upstream.url(name),
     );
     return { url, fallback_urls, models: ['m'], ...more };
   }
 
   async function start(council: object): Promise<TestRouter> {
-    return startWith({ router: { backends: { council } } });
-  }
-
-  async function startWith(options: TestRouterOptions): Promise<TestRouter> {
-    router = await startTestRouter(options);
-    return router;
+    return bench.start({ router: { backends: { council } } });
   }
 
   async function ask(body: object = CHAT): Promise<{ status: number; index: string | null }> {
-    const answer = await router.post(body);
+    const answer = await bench.router.post(body);
     await answer.text();
     return { status: answer.status, index: answer.headers.get('x-sanctum-url-index') };
   }
@@ -67,14 +54,15 @@ describe('the health of backends', () => {
   }
 
   async function shown(): Promise<ShownBackend> {
-    const { backends } = (await (await router.get('/v1/backends')).json()) as {
+    const { backends } = (await (await bench.router.get('/v1/backends')).json()) as {
       backends: [ShownBackend];
     };
     return backends[0];
   }
 
   const asked = (behaviour: string): number =>
-    upstream.requests.filter((one) => one.behaviour === behaviour && one.method === 'POST').length;
+    bench.upstream.requests.filter((one) => one.behaviour === behaviour && one.method === 'POST')
+      .length;
 
   describe('a breaker', () => {
     it('opens after five faults in a row, and the URL is asked no more', async () => {
@@ -86,11 +74,11 @@ describe('the health of backends', () => {
         last_error: { class: 'status_500' },
         in_flight: 0,
       });
-      expect(router.logged('breaker_opened')).toEqual([
+      expect(bench.router.logged('breaker_opened')).toEqual([
         expect.objectContaining({ backend: 'council', model: 'm', error_class: 'status_500' }),
       ]);
       expect(
-        await router.metric('sanctum_router_breaker_state{backend="council",url_index="0"}'),
+        await bench.router.metric('sanctum_router_breaker_state{backend="council",url_index="0"}'),
       ).toBe(2);
     });
 
@@ -104,7 +92,7 @@ describe('the health of backends', () => {
       const again = await UpstreamProgram.start({ port });
       await waitUntil(async () => (await ask()).index === '0', { what: 'the primary is back' });
       expect((await shown()).urls[0]?.breakers).toEqual([]);
-      expect(router.logged('breaker_closed')).toHaveLength(1);
+      expect(bench.router.logged('breaker_closed')).toHaveLength(1);
       await again.kill();
     });
 
@@ -147,7 +135,7 @@ describe('the health of backends', () => {
     it('of every URL open answers 503 with the time of the next probe, and asks nobody', async () => {
       await start(backend(['status-500']));
       await askTimes(5);
-      const answer = await router.post(CHAT);
+      const answer = await bench.router.post(CHAT);
       expect(answer.status).toBe(503);
       expect(Number(answer.headers.get('retry-after'))).toBeGreaterThan(25);
       expect(await answer.json()).toMatchObject({
@@ -160,7 +148,7 @@ describe('the health of backends', () => {
     it('does not keep a restarted target waiting when nothing else is left', async () => {
       const only = await UpstreamProgram.start();
       const { port } = only;
-      await start(backend([only.url('well')]));
+      await start(backend([only.url('well')], { timeouts: { connect_s: 0.1 } }));
       await only.kill();
       await askTimes(6);
       expect((await shown()).urls[0]?.breakers).toMatchObject([
@@ -178,7 +166,7 @@ describe('the health of backends', () => {
       for (let count = 0; count < 8; count++) expect((await ask()).status).toBe(500);
       expect((await shown()).urls.map(({ breakers }) => breakers)).toEqual([[], []]);
       const faults = 'sanctum_router_backend_requests_total{backend="council",outcome="answered"';
-      expect(await router.metric(`${faults},class="request_fault"}`)).toBe(16);
+      expect(await bench.router.metric(`${faults},class="request_fault"}`)).toBe(16);
       await other.kill();
     });
 
@@ -195,13 +183,13 @@ describe('the health of backends', () => {
 
     it('of all that a rule names sends the request to the default', async () => {
       const bad = backend(['status-500']);
-      const good = { url: upstream.url('well') };
-      await startWith({ router: { default: 'good', backends: { bad, good } } });
+      const good = { url: bench.upstream.url('well') };
+      await bench.start({ router: { default: 'good', backends: { bad, good } } });
       await askTimes(5);
-      const answer = await router.post(CHAT);
+      const answer = await bench.router.post(CHAT);
       await answer.text();
       expect(answer.headers.get('x-sanctum-backend')).toBe('good');
-      const explained = await router.get('/v1/route?model=m');
+      const explained = await bench.router.get('/v1/route?model=m');
       expect(await explained.json()).toMatchObject({
         explanation: [
           'exact: bad matched by "m" but was passed over: breaker open.',
@@ -217,8 +205,10 @@ describe('the health of backends', () => {
       const urls = ['status-500', 'well'];
       await start(backend(urls));
       await askTimes(5);
-      router.rewrite({ backends: { council: backend(urls, { breaker: { open_s: 0.05 } }) } });
-      await waitUntil(() => router.logged('config_reloaded').length > 0, { what: 'the reload' });
+      bench.router.rewrite({ backends: { council: backend(urls, { breaker: { open_s: 0.05 } }) } });
+      await waitUntil(() => bench.router.logged('config_reloaded').length > 0, {
+        what: 'the reload',
+      });
       await waitUntil(async () => (await ask()).index === '1' && asked('status-500') > 5, {
         what: 'a probe passes by the new threshold',
       });
@@ -256,7 +246,7 @@ describe('the health of backends', () => {
         last_error: { class: finding },
       });
       const count = `sanctum_router_answer_findings_total{backend="council",finding="${finding}"}`;
-      expect(await router.metric(count)).toBe(5);
+      expect(await bench.router.metric(count)).toBe(5);
     });
 
     it('that is suspicious is counted and no strike', async () => {
@@ -264,7 +254,7 @@ describe('the health of backends', () => {
       expect(await askTimes(6, STREAM)).toEqual(Array(6).fill('0'));
       expect((await shown()).urls[0]?.breakers).toEqual([]);
       const sample = '{backend="council",finding="think_tag_leak"}';
-      expect(await router.metric(`sanctum_router_answer_findings_total${sample}`)).toBe(6);
+      expect(await bench.router.metric(`sanctum_router_answer_findings_total${sample}`)).toBe(6);
     });
   });
 
@@ -286,7 +276,7 @@ describe('the health of backends', () => {
       expect(urls[0]?.latency_ema_s).toBeGreaterThan(0);
       expect(thresholds).toMatchObject({ breaker_faults: 5, breaker_open_s: 30 });
       const sample = 'sanctum_router_backend_latency_ema_seconds{backend="council",url_index="0"}';
-      expect(await router.metric(sample)).toBeGreaterThan(0);
+      expect(await bench.router.metric(sample)).toBeGreaterThan(0);
     });
   });
 
@@ -296,17 +286,17 @@ describe('the health of backends', () => {
       expect((await ask(STREAM)).status).toBe(200);
       expect((await shown()).budget).toMatchObject({ used_tokens: 40, left_tokens: 40 });
       expect((await ask(STREAM)).status).toBe(200);
-      const answer = await router.post(STREAM);
+      const answer = await bench.router.post(STREAM);
       expect(answer.status).toBe(429);
       expect(Number(answer.headers.get('retry-after'))).toBeGreaterThan(0);
       expect(await answer.json()).toMatchObject({ error: { code: 'budget_spent' } });
       expect(asked('says-usage')).toBe(2);
-      expect(router.logged('budget_spent')).toHaveLength(1);
+      expect(bench.router.logged('budget_spent')).toHaveLength(1);
       const left = 'sanctum_router_budget_remaining_tokens{backend="council"}';
-      expect(await router.metric(left)).toBe(0);
-      expect(await router.metric(left.replace('remaining', 'cap'))).toBe(80);
+      expect(await bench.router.metric(left)).toBe(0);
+      expect(await bench.router.metric(left.replace('remaining', 'cap'))).toBe(80);
       expect(
-        await router.metric('sanctum_router_backend_tokens_out_total{backend="council"}'),
+        await bench.router.metric('sanctum_router_backend_tokens_out_total{backend="council"}'),
       ).toBe(80);
     });
 
@@ -316,12 +306,14 @@ describe('the health of backends', () => {
       expect((await shown()).budget?.used_tokens).toBe(2);
       await ask(CHAT);
       expect((await shown()).budget?.used_tokens).toBe(10);
-      router.rewrite({
+      bench.router.rewrite({
         backends: { council: backend(['gated'], { daily_cap_completion_tokens: 1_000 }) },
       });
-      await waitUntil(() => router.logged('config_reloaded').length > 0, { what: 'the reload' });
+      await waitUntil(() => bench.router.logged('config_reloaded').length > 0, {
+        what: 'the reload',
+      });
       const leave = new AbortController();
-      const answer = await router.post(STREAM, { signal: leave.signal });
+      const answer = await bench.router.post(STREAM, { signal: leave.signal });
       expect(answer.status).toBe(200);
       leave.abort();
       await waitUntil(async () => (await shown()).budget?.used_tokens === 11, {
@@ -331,14 +323,14 @@ describe('the health of backends', () => {
 
     it('that is spent is passed over for another backend', async () => {
       const cloud = backend(['says-usage'], { daily_cap_completion_tokens: 1 });
-      const home = { url: upstream.url('well') };
-      await startWith({ router: { default: 'home', backends: { cloud, home } } });
+      const home = { url: bench.upstream.url('well') };
+      await bench.start({ router: { default: 'home', backends: { cloud, home } } });
       await ask(STREAM);
-      const answer = await router.post(STREAM);
+      const answer = await bench.router.post(STREAM);
       await answer.text();
       expect(answer.headers.get('x-sanctum-backend')).toBe('home');
       const text = await (
-        await router.get('/v1/route?model=m', { headers: { accept: 'text/plain' } })
+        await bench.router.get('/v1/route?model=m', { headers: { accept: 'text/plain' } })
       ).text();
       expect(text).toMatch(/cloud matched by "m" but was passed over: budget spent until 20/);
     });
@@ -356,10 +348,10 @@ describe('the health of backends', () => {
       backend(['status-500', 'says-usage'], { daily_cap_completion_tokens: 1_000 });
 
     it('outlives a restart', async () => {
-      await startWith({ home, router: { backends: { council: council() } } });
+      await bench.start({ home, router: { backends: { council: council() } } });
       await askTimes(5, STREAM);
-      await router.stop();
-      await startWith({ home, router: { backends: { council: council() } } });
+      await bench.router.stop();
+      await bench.start({ home, router: { backends: { council: council() } } });
       const { urls, budget } = await shown();
       expect(urls[0]?.breakers).toMatchObject([{ model: 'm', state: 'open' }]);
       expect(urls[1]?.latency_ema_s).toBeGreaterThan(0);
@@ -381,9 +373,9 @@ describe('the health of backends', () => {
       const folder = join(home, 'state', 'router');
       mkdirSync(folder, { recursive: true });
       writeFileSync(join(folder, 'health.json'), text);
-      await startWith({ home, router: { backends: { council: council() } } });
+      await bench.start({ home, router: { backends: { council: council() } } });
       expect((await ask(STREAM)).status).toBe(200);
-      const warnings = router.logs.filter(({ msg }) =>
+      const warnings = bench.router.logs.filter(({ msg }) =>
         String(msg).startsWith('health_state_unreadable'),
       );
       expect(warnings).toHaveLength(1);
@@ -393,9 +385,9 @@ describe('the health of backends', () => {
     it('may be unwritable without costing an answer', async () => {
       mkdirSync(join(home, 'state'));
       writeFileSync(join(home, 'state', 'router'), 'a file where a folder should be');
-      await startWith({ home, router: { backends: { council: council() } } });
+      await bench.start({ home, router: { backends: { council: council() } } });
       await ask(STREAM);
-      await waitUntil(() => router.logged('health_state_not_kept').length === 1, {
+      await waitUntil(() => bench.router.logged('health_state_not_kept').length === 1, {
         what: 'the log says that nothing is kept',
       });
       expect((await ask(STREAM)).status).toBe(200);
