@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import type { HomePaths } from '@sanctum/catalog';
 import { messageOf, SanctumError } from '@sanctum/errors';
 import type { Phase } from './lifecycle.js';
-import { DEFAULT_LOG_LIMITS, rotateLog, type LogLimits } from './log-file.js';
+import { withGroupHeld } from './group-hold.js';
+import { DEFAULT_LOG_LIMITS, rotateLog, UNHELD, type Hold, type LogLimits } from './log-file.js';
 import { ManagedService } from './managed-service.js';
 import { reapOrphans, type ReapedService } from './orphans.js';
 import { findProcess } from './process-table.js';
@@ -46,6 +47,7 @@ export class LocalSupervisor implements ServiceManager {
   /** Counts stops of everything: a start of everything that is under way then ends. */
   #stops = 0;
   #recordLate = false;
+  #rotating: Promise<void> | undefined;
 
   private constructor(
     options: LocalSupervisorOptions,
@@ -171,6 +173,7 @@ export class LocalSupervisor implements ServiceManager {
   async close(): Promise<void> {
     await this.stopAll();
     clearInterval(this.#maintenance);
+    await this.#rotating;
     this.#log({ event: 'closed' });
     rmSync(this.#options.paths.supervisorFile, { force: true });
     this.#releaseLock();
@@ -247,14 +250,16 @@ export class LocalSupervisor implements ServiceManager {
     if (this.#recordLate) {
       this.#record();
     }
-    this.#rotateLogs();
+    this.#rotating ??= this.#rotateLogs().finally(() => (this.#rotating = undefined));
   }
 
-  #rotateLogs(): void {
+  async #rotateLogs(): Promise<void> {
     const limits = this.#options.logLimits ?? DEFAULT_LOG_LIMITS;
     for (const name of ['supervisor', ...this.#services.keys()]) {
+      const writer = this.#services.get(name)?.process?.id;
+      const hold: Hold = writer === undefined ? UNHELD : (work) => withGroupHeld(writer, work);
       try {
-        rotateLog(this.logFile(name), limits);
+        await rotateLog(this.logFile(name), limits, hold);
       } catch (error) {
         this.#log({ event: 'rotation_failed', log: name, error: messageOf(error) });
       }

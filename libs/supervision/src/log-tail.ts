@@ -18,6 +18,7 @@ const CHUNK_BYTES = 64 * 1024;
  * Ends when the signal aborts.
  */
 export async function* tailLog(file: string, options: TailOptions): AsyncGenerator<string> {
+  const generation = await inodeOf(`${file}.1`);
   const end = await sizeOf(file);
   const from = Math.max(0, end - TAIL_BYTES_MAX);
   const splitter = new LineSplitter();
@@ -25,7 +26,7 @@ export async function* tailLog(file: string, options: TailOptions): AsyncGenerat
   const whole = from > 0 ? lines.slice(1) : lines;
   yield* options.lines === 0 ? [] : whole.slice(-options.lines);
   if (options.follow) {
-    yield* followLog(file, { position: end, splitter, signal: options.signal });
+    yield* followLog(file, { position: end, generation, splitter, signal: options.signal });
   } else if (splitter.rest !== '' && options.lines > 0) {
     yield splitter.rest;
   }
@@ -33,22 +34,41 @@ export async function* tailLog(file: string, options: TailOptions): AsyncGenerat
 
 async function* followLog(
   file: string,
-  start: { position: number; splitter: LineSplitter; signal: AbortSignal },
+  start: {
+    position: number;
+    /** Inode of the newest rotated file: another one after each rotation. */
+    generation: number | undefined;
+    splitter: LineSplitter;
+    signal: AbortSignal;
+  },
 ): AsyncGenerator<string> {
-  let { position } = start;
+  let { position, generation } = start;
+  const rotated = `${file}.1`;
   const changes = new ChangeSignal(file, start.signal);
   try {
     while (!start.signal.aborted) {
-      const size = await sizeOf(file);
-      if (size < position) {
-        position = 0;
+      const [now, size] = [await inodeOf(rotated), await sizeOf(file)];
+      if (now !== generation) {
+        const rotatedSize = await sizeOf(rotated);
+        // Renamed and not truncated yet: the writers are held, and both say the same.
+        if (size > 0 && size === rotatedSize) {
+          await changes.next();
+          continue;
+        }
+        // What was written between the last look and the rotation lies in the rotated file.
+        yield* start.splitter.push(await readRange(rotated, position, rotatedSize));
+        [position, generation] = [0, now];
+        continue;
       }
-      if (size === position) {
+      if (size <= position) {
         await changes.next();
         continue;
       }
       const end = Math.min(size, position + CHUNK_BYTES);
-      yield* start.splitter.push(await readRange(file, position, end));
+      const bytes = await readRange(file, position, end);
+      // Rotated meanwhile: these bytes may be of another place.
+      if ((await inodeOf(rotated)) !== generation) continue;
+      yield* start.splitter.push(bytes);
       position = end;
     }
   } finally {
@@ -111,6 +131,13 @@ async function sizeOf(file: string): Promise<number> {
   } catch {
     return 0;
   }
+}
+
+async function inodeOf(file: string): Promise<number | undefined> {
+  return stat(file).then(
+    ({ ino }) => ino,
+    () => undefined,
+  );
 }
 
 async function readRange(file: string, from: number, to: number): Promise<Buffer> {

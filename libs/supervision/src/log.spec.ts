@@ -28,17 +28,17 @@ afterEach(() => {
 describe('rotateLog', () => {
   const limits = { bytesMax: 10, filesMax: 2 };
 
-  it('leaves small logs alone', () => {
-    expect(rotateLog(file, limits)).toBe(false);
+  it('leaves small logs alone', async () => {
+    expect(await rotateLog(file, limits)).toBe(false);
     writeFileSync(file, '1234567890');
-    expect(rotateLog(file, limits)).toBe(false);
+    expect(await rotateLog(file, limits)).toBe(false);
   });
 
-  it('keeps as many files as it may, and writers go on in the live one', () => {
+  it('keeps as many files as it may, and writers go on in the live one', async () => {
     const writer = openLog(file);
     for (const content of ['first-------', 'second------', 'third-------']) {
       writeSync(writer, content);
-      expect(rotateLog(file, limits)).toBe(true);
+      expect(await rotateLog(file, limits)).toBe(true);
       expect(statSync(file).size).toBe(0);
     }
     writeSync(writer, 'live');
@@ -88,7 +88,7 @@ describe('tailLog', () => {
     appendFileSync(file, bytes.subarray(5));
     expect((await second).value).toBe('two ä');
     const third = lines.next();
-    rotateLog(file, { bytesMax: 1, filesMax: 1 });
+    await rotateLog(file, { bytesMax: 1, filesMax: 1 });
     appendFileSync(file, 'three\n');
     expect((await third).value).toBe('three');
     const ended = lines.next();
