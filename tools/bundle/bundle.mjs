@@ -94,7 +94,6 @@ async function bundleEntries({ appFolder, entries, packages, staging }) {
     platform: 'node',
     format: 'esm',
     target: 'node20',
-    keepNames: true,
     // Node keeps a bundle's text in memory, twice as large when one character is beyond Latin-1.
     minifyWhitespace: true,
     lineLimit: 160,

@@ -1,5 +1,4 @@
-import type { Metrics } from '@sanctum/service-kit';
-import type { Counter, Histogram } from 'prom-client';
+import type { Counter, Histogram, Metrics } from '@sanctum/service-kit';
 
 const DURATION_S = [0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300];
 const OVERHEAD_S = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1];

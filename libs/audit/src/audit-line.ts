@@ -1,4 +1,6 @@
 import { hash } from 'node:crypto';
+import { SanctumError, scrub } from '@sanctum/errors';
+import type { AuditData } from './audit-options.js';
 
 /** What the first line of a chain names as the one before it. */
 export const GENESIS = '0'.repeat(64);
@@ -42,9 +44,46 @@ export function formatLine(line: AuditLine): string {
   return `${head}{"left_out_bytes":${Buffer.byteLength(text)}}}`;
 }
 
-/** Whether a name may stand in a line as it is. */
-export function isEventName(event: string): boolean {
-  return EVENT.test(event);
+/** What a line is made of. */
+export interface Note {
+  readonly event: string;
+  readonly data: AuditData;
+  readonly at: string;
+}
+
+/** The line that follows `former`, scrubbed, and where the chain ends with it. */
+export function linkLine(
+  { seq: former, hash: prev }: ChainHead,
+  { event, data, at }: Note,
+): { text: string; head: ChainHead } {
+  const seq = former + 1;
+  const text = formatLine({ seq, prev, at, event, data: scrub(data) as AuditData });
+  return { text, head: { seq, hash: hashLine(text) } };
+}
+
+/** Throws `internal` for a name that may not stand in a line as it is. */
+export function assertEventName(event: string): void {
+  if (!EVENT.test(event)) throw new SanctumError('internal', `${event} is no audit event`);
+}
+
+/** ISO 8601 of the time that `now` tells, spelt once a millisecond. */
+export class SpeltClock {
+  readonly #now: () => number;
+  #timeMs = NaN;
+  #text = '';
+
+  constructor(now: () => number) {
+    this.#now = now;
+  }
+
+  read(): string {
+    const nowMs = this.#now();
+    if (nowMs !== this.#timeMs) {
+      this.#timeMs = nowMs;
+      this.#text = new Date(nowMs).toISOString();
+    }
+    return this.#text;
+  }
 }
 
 /** Undefined when the text is no line of a chain. */

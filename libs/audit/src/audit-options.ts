@@ -36,5 +36,8 @@ export const AUDIT_DEFAULTS = {
 /** Room for decisions beyond that for notes: a flood of notes does not keep a decision out. */
 export const DECISION_RESERVE_BYTES = 1024 * 1024;
 
+/** Of notes that wait to be chained. */
+export const NOTES_MAX = 64;
+
 export type AuditSettings = Required<Omit<AuditOptions, 'onTrouble'>> &
   Pick<AuditOptions, 'onTrouble'>;

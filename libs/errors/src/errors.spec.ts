@@ -2,6 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import { ERROR_CATALOGUE } from './catalogue.js';
 import { toEnvelope } from './envelope.js';
 import { isSanctumError, messageOf, SanctumError } from './sanctum-error.js';
+import { scrub } from './scrub.js';
 
 describe('SanctumError', () => {
   it('keeps code, param, cause and definition', () => {
@@ -50,5 +51,48 @@ describe('messageOf', () => {
   it('takes anything thrown', () => {
     expect(messageOf(new Error('a'))).toBe('a');
     expect(messageOf('b')).toBe('b');
+  });
+});
+
+describe('scrub', () => {
+  it('gives back the value itself when nothing has to go', () => {
+    const record = { backend: 'mock', tokens: 3, nested: { url: 'http://a/b' }, none: undefined };
+    expect(scrub(record)).toBe(record);
+  });
+
+  it('copies what it changes, and leaves the rest in its place', () => {
+    const record = {
+      a: 1,
+      auth: { token: 's3cret', user: 'u' },
+      prompt: 'p',
+      url: 'http://u:p@h/',
+    };
+    expect(scrub(record)).toEqual({
+      a: 1,
+      auth: { token: '[scrubbed]', user: 'u' },
+      prompt: '[left out]',
+      url: 'http://[scrubbed]@h/',
+    });
+    expect(record.auth.token).toBe('s3cret');
+  });
+
+  it('takes no method and no hidden name of an object along', () => {
+    class Told {
+      readonly name = 'n';
+      toJSON(): string {
+        return 's3cret';
+      }
+    }
+    expect(JSON.stringify(scrub(new Told()))).toBe('{"name":"n"}');
+    const poisoned: unknown = JSON.parse('{"__proto__":{"x":1},"a":1}');
+    expect(Object.keys(scrub(poisoned) as object)).toEqual(['a']);
+  });
+
+  it('bounds breadth and depth', () => {
+    const wide = Object.fromEntries(Array.from({ length: 101 }, (_, n) => [`n${n}`, n]));
+    expect(Object.keys(scrub(wide) as object)).toHaveLength(100);
+    let deep: unknown = 'end';
+    for (let level = 0; level < 10; level++) deep = { deep };
+    expect(JSON.stringify(scrub(deep))).toContain('"[deep]"');
   });
 });

@@ -15,8 +15,9 @@ type NameKind = 'plain' | 'secret' | 'content';
 const kinds = new Map<string, NameKind>();
 
 /**
- * The one scrubber of logs and audits. A copy fit for either: values of secret names replaced, request and answer text left out, errors
- * spelt out with their causes, depth and breadth bounded.
+ * The one scrubber of logs and audits. A value fit for either: values of secret names replaced,
+ * request and answer text left out, errors spelt out with their causes, depth and breadth bounded.
+ * It is the value itself where nothing had to go, else a copy.
  */
 export function scrub(value: unknown, depth = 0): unknown {
   if (typeof value === 'string') return scrubText(value);
@@ -32,14 +33,30 @@ export function scrub(value: unknown, depth = 0): unknown {
 }
 
 function scrubEntries(value: object, depth: number): unknown {
-  const copy: Record<string, unknown> = {};
-  let entries = 0;
-  for (const [name, entry] of Object.entries(value)) {
-    if (++entries > ENTRIES_MAX) break;
-    if (name === '__proto__') continue;
-    copy[name] = scrubNamed(name, entry, depth);
+  const entries = value as Readonly<Record<string, unknown>>;
+  const names = Object.keys(entries);
+  let copy: Record<string, unknown> | undefined =
+    isPlain(value) && names.length <= ENTRIES_MAX ? undefined : {};
+  const end = Math.min(names.length, ENTRIES_MAX);
+  for (let at = 0; at < end; at++) {
+    const name = names[at] ?? '';
+    const entry = entries[name];
+    const clean = name === '__proto__' ? undefined : scrubNamed(name, entry, depth);
+    if (clean !== entry) copy ??= firstEntries(entries, names.slice(0, at));
+    if (copy !== undefined && name !== '__proto__') copy[name] = clean;
   }
-  return copy;
+  return copy ?? value;
+}
+
+function isPlain(value: object): boolean {
+  return Object.getPrototypeOf(value) === Object.prototype;
+}
+
+function firstEntries(
+  entries: Readonly<Record<string, unknown>>,
+  names: readonly string[],
+): Record<string, unknown> {
+  return Object.fromEntries(names.map((name) => [name, entries[name]]));
 }
 
 /** Credentials that travel inside text: authorization values and the user part of URLs. */

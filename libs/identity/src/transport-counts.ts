@@ -38,6 +38,9 @@ export interface TransportCountsOptions {
   readonly now?: () => Date;
 }
 
+type DayHits = Map<string, Hit & { count: number }>;
+
+const DAY_MS = 86_400_000;
 /** Days that are kept: the seven that a decision looks at, and the one that is not over. */
 const DAYS_KEPT = 8;
 /** Identities counted by name each day; more are counted together. */
@@ -53,7 +56,9 @@ const WRITE_AFTER_MS = 5_000;
 export class TransportCounts {
   readonly #options: TransportCountsOptions;
   readonly #since: string;
-  readonly #days: Map<string, Map<string, Hit & { count: number }>>;
+  readonly #days: Map<string, DayHits>;
+  #dayNumber = NaN;
+  #hits: DayHits = new Map();
   #timer: NodeJS.Timeout | undefined;
 
   private constructor(options: TransportCountsOptions, record: TransportRecord) {
@@ -82,20 +87,28 @@ export class TransportCounts {
   }
 
   count(hit: Hit): void {
-    const day = (this.#options.now?.() ?? new Date()).toISOString().slice(0, 10);
-    const hits = this.#days.get(day) ?? new Map<string, Hit & { count: number }>();
-    this.#days.set(day, hits);
-    const isNew = !hits.has(keyOf(hit));
-    const counted = isNew && hits.size >= IDENTITIES_MAX ? { ...hit, identity: OTHERS } : hit;
-    const entry = hits.get(keyOf(counted));
-    if (entry === undefined) {
+    const hits = this.#today();
+    const known = hits.get(keyOf(hit)) ?? hits.get(keyOf(placeFor(hit, hits)));
+    if (known === undefined) {
+      const counted = placeFor(hit, hits);
       hits.set(keyOf(counted), { ...counted, count: 1 });
       this.write();
       return;
     }
-    entry.count += 1;
-    this.#timer ??= setTimeout(() => this.write(), WRITE_AFTER_MS);
-    this.#timer.unref();
+    known.count += 1;
+    this.#timer ??= setTimeout(() => this.write(), WRITE_AFTER_MS).unref();
+  }
+
+  /** Spelt once a day: this is asked with every request. */
+  #today(): DayHits {
+    const dayNumber = Math.floor((this.#options.now?.().getTime() ?? Date.now()) / DAY_MS);
+    if (dayNumber !== this.#dayNumber) {
+      this.#dayNumber = dayNumber;
+      const day = new Date(dayNumber * DAY_MS).toISOString().slice(0, 10);
+      this.#hits = this.#days.get(day) ?? new Map<string, Hit & { count: number }>();
+      this.#days.set(day, this.#hits);
+    }
+    return this.#hits;
   }
 
   write(): void {
@@ -123,6 +136,10 @@ export async function readTransportRecord(file: string): Promise<TransportRecord
     if (errnoOf(error) === 'ENOENT') return undefined;
     throw error;
   }
+}
+
+function placeFor(hit: Hit, hits: DayHits): Hit {
+  return hits.size >= IDENTITIES_MAX ? { ...hit, identity: OTHERS } : hit;
 }
 
 function keyOf({ transport, identity }: Hit): string {

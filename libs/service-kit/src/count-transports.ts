@@ -7,16 +7,20 @@ import type { RequestHandler } from './listeners.js';
 
 const UNAUTHORIZED = new Set([401, 403]);
 
+const LOOPBACK: Hit = { transport: 'plain-loopback', identity: '' };
+
 /** Counts each request that was let in, by how it came; what was turned away is not a use. */
 export function countTransports(next: RequestHandler, counts: TransportCounts): RequestHandler {
   const known = new WeakMap<Socket, Hit | undefined>();
   const ofConnection = (socket: Socket): Hit | undefined => {
-    if (!known.has(socket)) known.set(socket, connectionHit(socket));
+    const hit = known.get(socket);
+    if (hit !== undefined || known.has(socket)) return hit;
+    known.set(socket, connectionHit(socket));
     return known.get(socket);
   };
   return (request, response) => {
     const hit = ofConnection(request.socket) ?? beyondHit(request);
-    response.once('close', () => {
+    response.on('close', () => {
       if (response.headersSent && !UNAUTHORIZED.has(response.statusCode)) counts.count(hit);
     });
     next(request, response);
@@ -28,9 +32,7 @@ function connectionHit(socket: Socket): Hit | undefined {
   if (socket instanceof TLSSocket) {
     return { transport: 'mtls', identity: peerIdentity(socket)?.name ?? 'unnamed' };
   }
-  return isLoopback(socket.remoteAddress)
-    ? { transport: 'plain-loopback', identity: '' }
-    : undefined;
+  return isLoopback(socket.remoteAddress) ? LOOPBACK : undefined;
 }
 
 function beyondHit({ headers }: IncomingMessage): Hit {

@@ -30,6 +30,7 @@ export {
   type HistogramOptions,
   type MetricOptions,
 } from './metrics.js';
+export { Counter, Histogram } from './series.js';
 export { ServiceAudit, type ServiceAuditOptions } from './service-audit.js';
 export { StateHolder } from './service-state.js';
 export { SPOOL_BYTES_MAX, Spool, type SpoolEntry, type SpoolOptions } from './spool.js';

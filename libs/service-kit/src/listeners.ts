@@ -6,6 +6,7 @@ import { SanctumError } from '@sanctum/errors';
 import { LiveTls } from '@sanctum/identity';
 import type { Logger } from 'pino';
 import { errorReply } from './http-error.js';
+import { hasBegun, isBusy, mayReply, remember } from './open-exchanges.js';
 import { createLiveTlsServer, type LiveTlsServerParts } from './tls-listener.js';
 
 export type RequestHandler = (request: IncomingMessage, response: ServerResponse) => void;
@@ -65,7 +66,6 @@ export class Listeners {
   readonly #options: BindOptions;
   readonly #servers = new Map<string, Server>();
   readonly #retries = new Set<NodeJS.Timeout>();
-  readonly #exchanges = new OpenExchanges();
   readonly #connections = new Set<Socket>();
   #closing = false;
 
@@ -103,8 +103,7 @@ export class Listeners {
     }, SWEEP_MS);
     // Nor is one that browsers and connection pools opened ahead of need, for which Node waits.
     const unused = setTimeout(() => {
-      for (const socket of this.#connections)
-        if (!this.#exchanges.hasBegun(socket)) socket.destroy();
+      for (const socket of this.#connections) if (!hasBegun(socket)) socket.destroy();
     }, FIRST_REQUEST_MS);
     deadline.addEventListener('abort', cut);
     const closed = Promise.all(servers.map((server) => closeServer(server)));
@@ -142,7 +141,7 @@ export class Listeners {
   #create(listener: ListenerOptions): Server {
     const { limits, source, logger } = this.#options;
     const handler: RequestHandler = (request, response) => {
-      this.#exchanges.add(request, response);
+      remember(response);
       this.#options.handler(request, response);
     };
     const options = {
@@ -152,7 +151,6 @@ export class Listeners {
       keepAliveTimeout: limits.keepAliveTimeoutMs,
       connectionsCheckingInterval: Math.min(1000, limits.headersTimeoutMs),
     };
-    const isBusy = (socket: Socket): boolean => this.#exchanges.isBusy(socket);
     const server = createFor(listener, options, { handler, logger, isBusy });
     server.on(listener.tls === undefined ? 'connection' : 'secureConnection', (socket: Socket) => {
       this.#connections.add(socket);
@@ -160,44 +158,10 @@ export class Listeners {
     });
     server.maxConnections = limits.connectionsMax;
     server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
-      if (this.#exchanges.mayReply(socket)) refuseClient(error, socket, source);
+      if (mayReply(socket)) refuseClient(error, socket, source);
       else socket.destroy();
     });
     return server;
-  }
-}
-
-/** What is under way on each connection, so that nothing is written into an answer. */
-class OpenExchanges {
-  readonly #open = new WeakMap<
-    Socket,
-    Set<{ request: IncomingMessage; response: ServerResponse }>
-  >();
-
-  add(request: IncomingMessage, response: ServerResponse): void {
-    const { socket } = request;
-    const open = this.#open.get(socket) ?? new Set();
-    const exchange = { request, response };
-    this.#open.set(socket, open.add(exchange));
-    response.once('close', () => open.delete(exchange));
-  }
-
-  /** Whether a connection ever brought a request. */
-  hasBegun(socket: Socket): boolean {
-    return this.#open.has(socket);
-  }
-
-  isBusy(socket: Socket): boolean {
-    return (this.#open.get(socket)?.size ?? 0) > 0;
-  }
-
-  /**
-   * Whether the next bytes on a connection would be read as the answer to what its parser refused:
-   * true between requests, and for a request that is still being sent and has not been answered.
-   */
-  mayReply(socket: Socket): boolean {
-    const open = [...(this.#open.get(socket) ?? [])];
-    return open.every(({ request, response }) => !request.complete && !response.headersSent);
   }
 }
 

@@ -1,4 +1,5 @@
-import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
+import { collectDefaultMetrics, Gauge, Registry } from 'prom-client';
+import { Counter, Histogram } from './series.js';
 
 export interface MetricOptions<Label extends string> {
   /** Without the prefix of the service. */
@@ -42,7 +43,7 @@ export class Metrics {
   }
 
   counter<Label extends string = never>(options: MetricOptions<Label>): Counter<Label> {
-    return new Counter(this.#configuration(options));
+    return new Counter(this.#named(options), this.registry);
   }
 
   gauge<Label extends string = never>(options: GaugeOptions<Label>): Gauge<Label> {
@@ -70,15 +71,15 @@ export class Metrics {
   }
 
   histogram<Label extends string = never>(options: HistogramOptions<Label>): Histogram<Label> {
-    return new Histogram({ ...this.#configuration(options), buckets: [...options.buckets] });
+    return new Histogram({ ...this.#named(options), buckets: options.buckets }, this.registry);
+  }
+
+  #named<Label extends string>({ name, help, labels = [] }: MetricOptions<Label>) {
+    return { name: `${this.#prefix}${name}`, help, labels };
   }
 
   #configuration<Label extends string>(options: MetricOptions<Label>) {
-    return {
-      name: `${this.#prefix}${options.name}`,
-      help: options.help,
-      labelNames: options.labels ?? [],
-      registers: [this.registry],
-    };
+    const { name, help, labels } = this.#named(options);
+    return { name, help, labelNames: labels, registers: [this.registry] };
   }
 }

@@ -78,7 +78,7 @@ export class EngineMetrics {
     });
     registerGauges(metrics, host);
     const restarts = counter(metrics, 'worker_restarts_total', 'Model workers that died.');
-    host.onRestart(() => restarts.inc());
+    host.onRestart(() => restarts.inc({}));
   }
 
   recordStartup(phase: string, elapsedMs: number): void {
@@ -88,16 +88,16 @@ export class EngineMetrics {
   recordInference({ stopReason, stream, finish }: InferenceOutcome): void {
     this.#requests.inc({ stop_reason: stopReason, stream: String(stream) });
     if (finish === undefined) return;
-    this.#promptTokens.inc(finish.promptTokens);
-    this.#completionTokens.inc(finish.completionTokens);
-    this.#cachedTokens.inc(finish.cachedTokens);
-    this.#firstToken.observe(finish.firstTokenMs / 1000);
-    this.#queueWait.observe(finish.queueMs / 1000);
+    this.#promptTokens.inc({}, finish.promptTokens);
+    this.#completionTokens.inc({}, finish.completionTokens);
+    this.#cachedTokens.inc({}, finish.cachedTokens);
+    this.#firstToken.observe({}, finish.firstTokenMs / 1000);
+    this.#queueWait.observe({}, finish.queueMs / 1000);
     const seconds = (finish.totalMs - finish.firstTokenMs) / 1000;
     const later = finish.completionTokens - 1;
     if (later < 1 || seconds <= 0) return;
-    this.#interToken.observe(seconds / later);
-    this.#tokensPerSecond.observe(later / seconds);
+    this.#interToken.observe({}, seconds / later);
+    this.#tokensPerSecond.observe({}, later / seconds);
   }
 
   httpStarted(): void {

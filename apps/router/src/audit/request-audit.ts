@@ -1,8 +1,8 @@
-import type { IncomingMessage } from 'node:http';
 import type { Admitted } from '@sanctum/service-kit';
-import type { RequestHealth } from '../health/request-health.js';
+import type { AttemptRecord, RequestHealth } from '../health/request-health.js';
 import type { AnswerHeaders } from '../proxy/answer-head.js';
 import type { PlannedRequest } from '../proxy/plan-request.js';
+import type { Upstream } from '../upstream/upstream.js';
 
 /** One request, as the audit keeps it: who, what, by whom answered; never a word of it. */
 export type RequestRecord = Readonly<Record<string, string | number | boolean | undefined>>;
@@ -10,7 +10,6 @@ export type RequestRecord = Readonly<Record<string, string | number | boolean | 
 export interface AuditedRequest {
   readonly requestId: string;
   readonly caller: Admitted;
-  readonly request: IncomingMessage;
   readonly route: string;
   readonly plan: PlannedRequest | undefined;
   readonly health: RequestHealth | undefined;
@@ -41,44 +40,40 @@ export function answeredBy(urlIndex: number, headers: AnswerHeaders): AnsweredBy
   return { urlIndex, digest: isDigest ? digest : undefined };
 }
 
+/** Made for every request, so of one shape, and without copies. */
 export function requestRecord(audited: AuditedRequest): RequestRecord {
-  const { identity, transport } = audited.caller;
+  const { plan, health, caller } = audited;
+  const last = health?.attempts.at(-1);
+  const upstream = upstreamOf(audited);
   return {
     request_id: audited.requestId,
-    identity,
-    transport,
+    identity: caller.identity,
+    transport: caller.transport,
     route: audited.route,
-    ...chosen(audited),
+    model: plan?.model?.slice(0, MODEL_LENGTH_MAX),
+    backend: plan?.backend.name,
+    rule: plan?.rule,
+    url_index: upstream?.urlIndex,
+    upstream_transport: upstream?.transport,
     digest: audited.answer?.digest,
     outcome: outcomeOf(audited),
     status: audited.status,
-    ...spent(audited.health),
+    error_class: errorClassOf(last),
+    attempts: health?.attempts.length,
+    prompt_tokens: health?.promptTokens,
+    completion_tokens: health?.completionTokens,
     elapsed_ms: Math.round(audited.elapsedMs),
   };
 }
 
-function chosen({ plan, health, answer }: AuditedRequest): RequestRecord {
-  if (plan === undefined) return {};
+/** Whose answer was passed on, or who was asked last. */
+function upstreamOf({ plan, answer, health }: AuditedRequest): Upstream | undefined {
   const urlIndex = answer?.urlIndex ?? health?.attempts.at(-1)?.urlIndex;
-  const upstream = urlIndex === undefined ? undefined : plan.backend.upstreams[urlIndex];
-  return {
-    model: plan.model?.slice(0, MODEL_LENGTH_MAX),
-    backend: plan.backend.name,
-    rule: plan.rule,
-    url_index: urlIndex,
-    upstream_transport: upstream?.transport,
-  };
+  return urlIndex === undefined ? undefined : plan?.backend.upstreams[urlIndex];
 }
 
-function spent(health: RequestHealth | undefined): RequestRecord {
-  if (health === undefined) return {};
-  const errorClass = health.attempts.at(-1)?.errorClass;
-  return {
-    error_class: errorClass === 'ok' ? undefined : errorClass,
-    attempts: health.attempts.length,
-    prompt_tokens: health.promptTokens,
-    completion_tokens: health.completionTokens,
-  };
+function errorClassOf(last: AttemptRecord | undefined): string | undefined {
+  return last?.errorClass === 'ok' ? undefined : last?.errorClass;
 }
 
 function outcomeOf({ status, wasFinished }: AuditedRequest): Outcome {

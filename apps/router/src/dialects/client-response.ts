@@ -8,6 +8,7 @@ export interface ClientResponse {
   /** False when the client reads too slowly; then `drain` follows. */
   write(chunk: Buffer | string): boolean;
   end(chunk?: Buffer | string): unknown;
+  end(bytes: string, encoding: 'latin1'): unknown;
   destroy(): unknown;
   on(event: 'close', listener: () => void): unknown;
   once(event: 'drain', listener: () => void): unknown;

@@ -118,8 +118,9 @@ export class TranslatedResponse implements ClientResponse {
     }
   }
 
-  end(chunk?: Buffer | string): void {
+  end(last?: Buffer | string, encoding?: 'latin1'): void {
     const mode = this.#mode;
+    const chunk = typeof last === 'string' ? Buffer.from(last, encoding) : last;
     switch (mode) {
       case 'through':
         this.#response.end(chunk);

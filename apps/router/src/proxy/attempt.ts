@@ -10,18 +10,10 @@ import type { RouterLimits } from '../limits.js';
 import type { Upstream } from '../upstream/upstream.js';
 import type { AnswerHeaders } from './answer-head.js';
 import { failureClass, outcomeOfError } from './attempt-failure.js';
+import { HeldAnswer } from './held-answer.js';
 import type { Relay } from './relay.js';
 import type { StallWatch, Watched } from './stall-watch.js';
 import { trueStatus } from './true-status.js';
-
-/** An answer held whole: an upstream's error, or a plain answer that fits the limit. */
-export interface HeldAnswer {
-  readonly status: number;
-  readonly headers: AnswerHeaders;
-  readonly body: Buffer;
-  /** The body was longer than its limit, or broke off. */
-  readonly isPartial: boolean;
-}
 
 export interface AttemptEnd {
   readonly outcome: AttemptOutcome;
@@ -85,6 +77,7 @@ export class Attempt implements Dispatcher.DispatchHandler, Watched {
   /** From the start until content went out; undefined before. */
   firstContentMs: number | undefined;
   #dueMs = Infinity;
+  slot = -1;
   #paused = false;
   #deadlineMs = Infinity;
 
@@ -118,7 +111,7 @@ export class Attempt implements Dispatcher.DispatchHandler, Watched {
   report(end?: AttemptEnd): AnswerReport | undefined {
     const inspector = this.#inspector;
     if (inspector === undefined) return undefined;
-    if (end?.answer !== undefined) inspector.push(end.answer.body.toString('latin1'));
+    if (end?.answer !== undefined) inspector.push(end.answer.text);
     return inspector.report(end?.outcome.kind === 'answered');
   }
 
@@ -177,11 +170,12 @@ export class Attempt implements Dispatcher.DispatchHandler, Watched {
     if (phase === 'ended') return;
     if (phase === 'preamble') this.#release();
     this.relay?.end();
-    if (phase === 'holding' && this.#owner.holdsPreamble) {
-      this.#status = trueStatus(this.#status, this.#held);
-    }
     const isHeld = phase === 'holding' || phase === 'error';
-    this.#end({ kind: 'answered', status: this.#status }, isHeld ? this.#answer(false) : undefined);
+    const answer = isHeld ? this.#answer(false) : undefined;
+    if (answer !== undefined && this.#owner.holdsPreamble) {
+      this.#status = answer.status = trueStatus(answer);
+    }
+    this.#end({ kind: 'answered', status: this.#status }, answer);
   }
 
   onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
@@ -268,7 +262,7 @@ export class Attempt implements Dispatcher.DispatchHandler, Watched {
   #answer(isPartial: boolean): HeldAnswer {
     const [first] = this.#held;
     const body = this.#held.length === 1 && first ? first : Buffer.concat(this.#held);
-    return { status: this.#status, headers: this.#headers, body, isPartial };
+    return new HeldAnswer({ status: this.#status, headers: this.#headers, body, isPartial });
   }
 
   #finish(): void {

@@ -1,7 +1,8 @@
 import { SanctumError, toEnvelope } from '@sanctum/errors';
 import type { AttemptOutcome } from '@sanctum/routing';
 import type { ClientResponse } from '../dialects/client-response.js';
-import type { AttemptEnd, HeldAnswer } from './attempt.js';
+import type { AttemptEnd } from './attempt.js';
+import type { HeldAnswer } from './held-answer.js';
 
 /** Who speaks when no backend does. */
 export const ROUTER_SOURCE = 'router';

@@ -17,10 +17,11 @@ import { routeLabel } from '../metrics.js';
 import type { RouterLimits } from '../limits.js';
 import { endedAttempt } from './ended-attempt.js';
 import { answerHeaders, provenanceOf, type AnswerHeaders } from './answer-head.js';
-import { Attempt, type AttemptEnd, type AttemptOwner, type HeldAnswer } from './attempt.js';
+import { Attempt, type AttemptEnd, type AttemptOwner } from './attempt.js';
 import { brokenStream, withErrorTraits, sendBackendError, sendError } from './error-answer.js';
 import type { ExchangeStart } from './exchange-start.js';
 import { FailoverTrail } from './failover-trail.js';
+import { sendWhole, type HeldAnswer } from './held-answer.js';
 import { bodyFor, isInterpreted, planRequest, type PlannedRequest } from './plan-request.js';
 import type { ProxyContext } from './proxy-context.js';
 import { Relay } from './relay.js';
@@ -149,9 +150,8 @@ export class Exchange implements AttemptOwner {
   #onBody(body: Buffer): void {
     this.#account.read();
     try {
-      const plan = planRequest(this.#context, this.#start.request, {
-        ...{ path: this.#path, body, policy: this.#start.policy },
-      });
+      const { request, policy } = this.#start;
+      const plan = planRequest(this.#context, request, { path: this.#path, body, policy });
       this.#body = body;
       this.#plan = plan;
       this.#account.decided(plan.rule, plan.backend.name);
@@ -231,7 +231,7 @@ export class Exchange implements AttemptOwner {
     const headers = answerHeaders(answer.headers, provenanceOf(this.#start, this.#plan, urlIndex));
     if (status < 400) {
       response.writeHead(status, headers);
-      response.end(answer.body);
+      sendWhole(response, answer);
       this.#account.contentSent(urlIndex, answer.headers);
       return;
     }

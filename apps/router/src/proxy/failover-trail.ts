@@ -3,8 +3,9 @@ import { SanctumError } from '@sanctum/errors';
 import type { Admitted } from '@sanctum/service-kit';
 import { requestFields } from '../audit/refusals.js';
 import type { Backend, Upstream } from '../upstream/upstream.js';
-import type { AttemptEnd, HeldAnswer } from './attempt.js';
+import type { AttemptEnd } from './attempt.js';
 import type { ProxyContext } from './proxy-context.js';
+import type { HeldAnswer } from './held-answer.js';
 
 interface TrailedRequest {
   readonly requestId: string;

@@ -38,11 +38,15 @@ export class RequestAccount {
   settle(context: Pick<ProxyContext, 'metrics' | 'audit'>, end: SettledRequest): void {
     this.#measure(context.metrics, end);
     const { start, plan, route, health, wasFinished } = end;
-    const { requestId, request, response, caller } = start;
     context.audit?.(
       requestRecord({
-        ...{ requestId, request, caller, plan, route, health, wasFinished },
-        status: end.status === 'cancelled' ? undefined : response.statusCode,
+        requestId: start.requestId,
+        caller: start.caller,
+        plan,
+        route,
+        health,
+        wasFinished,
+        status: end.status === 'cancelled' ? undefined : start.response.statusCode,
         answer: this.#answer,
         elapsedMs: performance.now() - this.#beganMs,
       }),
@@ -61,7 +65,7 @@ export class RequestAccount {
     }
     if (wasFinished) {
       const spentMs = performance.now() - this.#readMs - upstreamMs;
-      metrics.overhead.observe(Math.max(0, spentMs) / 1_000);
+      metrics.overhead.observe({}, Math.max(0, spentMs) / 1_000);
     }
   }
 }

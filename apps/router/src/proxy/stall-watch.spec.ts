@@ -6,6 +6,7 @@ function watchedFor(watch: StallWatch, waitMs: number): Promise<number> {
   const dueMs = performance.now() + waitMs;
   return new Promise((resolve) => {
     const one: Watched = {
+      slot: -1,
       dueMs,
       overdue: () => {
         watch.unwatch(one);
@@ -39,8 +40,8 @@ describe('StallWatch', () => {
   it('leaves alone what shows a sign of life, and what is no longer watched', async () => {
     const watch = new StallWatch();
     const overdue: string[] = [];
-    const lively = { dueMs: Infinity, overdue: () => overdue.push('lively') };
-    const gone = { dueMs: 0, overdue: () => overdue.push('gone') };
+    const lively = { slot: -1, dueMs: Infinity, overdue: () => overdue.push('lively') };
+    const gone = { slot: -1, dueMs: 0, overdue: () => overdue.push('gone') };
     watch.watch(lively);
     watch.watch(gone);
     watch.unwatch(gone);
@@ -48,11 +49,28 @@ describe('StallWatch', () => {
     expect(overdue).toEqual([]);
   });
 
+  it('takes out the ones that are done, in any order', async () => {
+    const watch = new StallWatch();
+    const overdue: number[] = [];
+    const all = Array.from({ length: 50 }, (_, name) => ({
+      ...{ slot: -1, dueMs: 0, overdue: () => overdue.push(name) },
+    }));
+    for (const one of all) watch.watch(one);
+    for (const [name, one] of all.entries()) {
+      if (name % 3 !== 0) watch.unwatch(one);
+      if (name % 5 === 0) watch.unwatch(one);
+    }
+    const left = [...all.keys()].filter((name) => name % 3 === 0 && name % 5 !== 0);
+    await keptAlive(watchedFor(watch, SWEEP_MS));
+    expect([...new Set(overdue)].sort((a, b) => a - b)).toEqual(left);
+  });
+
   it('rests when there is nothing to watch, and wakes up again', async () => {
     const watch = new StallWatch();
     await keptAlive(watchedFor(watch, 0));
     let sweeps = 0;
     const counting: Watched = {
+      slot: -1,
       get dueMs() {
         sweeps++;
         return Infinity;

@@ -1,10 +1,15 @@
 import { describe, expect, it } from '@jest/globals';
+import { HeldAnswer } from './held-answer.js';
 import { trueStatus } from './true-status.js';
 
 const of = (body: unknown, status = 200): number => {
-  const bytes = Buffer.from(JSON.stringify(body));
-  return trueStatus(status, [bytes.subarray(0, 5), bytes.subarray(5)]);
+  return ofText(JSON.stringify(body), status);
 };
+
+function ofText(text: string, status = 200): number {
+  const body = Buffer.from(text);
+  return trueStatus(new HeldAnswer({ status, headers: {}, body, isPartial: false }));
+}
 
 describe('trueStatus', () => {
   it.each([
@@ -31,6 +36,6 @@ describe('trueStatus', () => {
   });
 
   it('leaves alone what is no JSON', () => {
-    expect(trueStatus(200, [Buffer.from('{"error"')])).toBe(200);
+    expect(ofText('{"error"')).toBe(200);
   });
 });
