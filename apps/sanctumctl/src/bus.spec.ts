@@ -1,26 +1,29 @@
 import { writeFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, beforeEach, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { AckPolicy, jetstream, jetstreamManager } from '@nats-io/jetstream';
-import { DELIVERIES_MAX, IDENTITIES, STREAMS, STREAM_NAMES } from '@sanctum/contracts';
-import { createTempHome, NatsServer, waitUntil, type TempHome } from '@sanctum/testing';
-import { readEnvironment } from './env.js';
-import { locateSite } from './instance/site.js';
-import { createProgram } from './program.js';
-import { Terminal } from './terminal/terminal.js';
+import { DELIVERIES_MAX, STREAMS, STREAM_NAMES } from '@sanctum/contracts';
+import {
+  NATS_HOME_TIMEOUT_MS,
+  startNatsHome,
+  waitUntil,
+  type NatsHome,
+  type NatsServer,
+} from '@sanctum/testing';
+import { Operator } from './testing/operator.js';
 
-const ROOT = fileURLToPath(new URL('../../..', import.meta.url)).replace(/\/$/, '');
 const SUBJECT = 'sanctum.incident.failover';
-let home: TempHome;
+let nats: NatsHome;
 let server: NatsServer;
-let output: string[] = [];
+let operator: Operator;
 
 beforeAll(async () => {
-  home = await createTempHome({ identities: IDENTITIES });
-  server = await NatsServer.start({ home });
-  const nats = { port: Number(new URL(server.url).port) };
-  const file = { instance: { name: 'test' }, services: { nats } };
-  writeFileSync(home.paths.instanceFile, JSON.stringify(file));
+  nats = await startNatsHome();
+  ({ server } = nats);
+  const { paths } = nats.home;
+  operator = new Operator(paths.home);
+  const port = Number(new URL(server.url).port);
+  const file = { instance: { name: 'test' }, services: { nats: { port } } };
+  writeFileSync(paths.instanceFile, JSON.stringify(file));
   const router = await server.connectAs('sanctum-server');
   const { streams } = await jetstreamManager(router, { checkAPI: false });
   for (const name of STREAM_NAMES) {
@@ -33,27 +36,10 @@ beforeAll(async () => {
     });
   }
   await router.close();
-}, 180_000);
-afterAll(async () => {
-  await server.stop();
-  await home.remove();
-});
-beforeEach(() => {
-  output = [];
-});
+}, NATS_HOME_TIMEOUT_MS);
+afterAll(() => nats.remove());
 
-async function run(...args: readonly string[]): Promise<string> {
-  output = [];
-  const site = () =>
-    locateSite({ ...readEnvironment(), checkout: ROOT, home: home.paths.home }, undefined);
-  const program = createProgram({
-    terminal: new Terminal({ write: (text: string) => output.push(text) }),
-    site,
-    fail: () => undefined,
-  });
-  await program.parseAsync(args, { from: 'user' });
-  return output.join('');
-}
+const run = (...args: readonly string[]): Promise<string> => operator.run(...args);
 
 /** A consumer that never says it is done with a message. */
 async function neglect(): Promise<void> {

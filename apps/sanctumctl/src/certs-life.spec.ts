@@ -1,54 +1,29 @@
 import { execFileSync } from 'node:child_process';
 import {
   existsSync,
-  mkdtempSync,
   readdirSync,
   readFileSync,
   renameSync,
-  rmSync,
   statSync,
   writeFileSync,
 } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { describeCertificate, listCertificates, TransportCounts } from '@sanctum/identity';
-import { readEnvironment } from './env.js';
 import { EXIT } from './exit-codes.js';
 import { startRenewalJob } from './instance/renewal-job.js';
-import { locateSite, type Site } from './instance/site.js';
-import { createProgram } from './program.js';
-import { Terminal } from './terminal/terminal.js';
+import type { Site } from './instance/site.js';
+import { Operator } from './testing/operator.js';
 
-const ROOT = fileURLToPath(new URL('../../..', import.meta.url)).replace(/\/$/, '');
-let folder = '';
-let output: string[] = [];
-let codes: number[] = [];
+let operator: Operator;
 beforeEach(async () => {
-  folder = mkdtempSync(join(tmpdir(), 'sanctumctl-certs-'));
-  codes = [];
+  operator = new Operator();
   await run('certs', 'init');
 });
-afterEach(() => {
-  rmSync(folder, { recursive: true });
-});
+afterEach(() => operator.remove());
 
-function site(): Site {
-  return locateSite({ ...readEnvironment(), checkout: ROOT, home: folder }, undefined);
-}
-
-async function run(...args: readonly string[]): Promise<string> {
-  output = [];
-  const program = createProgram({
-    terminal: new Terminal({ write: (text: string) => output.push(text) }),
-    site,
-    fail: (code) => codes.push(code),
-  });
-  await program.parseAsync(args, { from: 'user' });
-  return output.join('');
-}
-
+const site = (): Site => operator.site;
+const run = (...args: readonly string[]): Promise<string> => operator.run(...args);
 const serialOf = (path: string) => describeCertificate(readFileSync(path, 'utf8'), path).serial;
 
 describe('certs renew', () => {
@@ -60,14 +35,14 @@ describe('certs renew', () => {
     expect(await run('certs', 'renew', '--identity', 'engine')).toMatch(
       /^renewed {2}\S+engine\.crt$/m,
     );
-    expect(output.join('')).not.toContain('canary');
+    expect(operator.output).not.toContain('canary');
     expect((await run('certs', 'renew', '--all')).match(/^renewed/gm)).toHaveLength(10);
     const engines = (await listCertificates(site().paths)).filter(
       ({ identity }) => identity?.name === 'engine',
     );
     expect(engines.map(({ identity }) => identity?.generation)).toEqual([3]);
     await run('certs', 'verify');
-    expect(codes).toEqual([]);
+    expect(operator.codes).toEqual([]);
     await expect(run('certs', 'renew')).rejects.toThrow(/--all, --identity or --due/);
     await expect(run('certs', 'renew', '--identity', 'nobody')).rejects.toThrow(/no identity/);
   });
@@ -119,7 +94,7 @@ describe('certs revoke', () => {
     renameSync(join(paths.clients, cert), paths.client('canary').cert);
     renameSync(join(paths.clients, key), paths.client('canary').key);
     expect(await run('certs', 'verify')).toMatch(/✗ .*canary\.crt was revoked/);
-    expect(codes).toEqual([EXIT.failed]);
+    expect(operator.codes).toEqual([EXIT.failed]);
     expect(await run('certs', 'init')).toMatch(/^made {2}.*canary\.crt$/m);
   });
 });
@@ -141,7 +116,7 @@ describe('certs rollover', () => {
     const keys = readdirSync(paths.certs).filter((name) => name.startsWith('ca.key'));
     for (const name of keys) expect(statSync(join(paths.certs, name)).mode & 0o777).toBe(0o600);
     await run('certs', 'verify');
-    expect(codes).toEqual([]);
+    expect(operator.codes).toEqual([]);
     await expect(run('certs', 'rollover', 'finish')).rejects.toThrow(/no rollover to finish/);
   });
 });
@@ -173,7 +148,9 @@ describe('certs sign', () => {
     execFileSync('openssl', args, { stdio: ['ignore', 'pipe', 'ignore'] }).toString();
 
   it('signs for a key that stays elsewhere, for whom the operator says', async () => {
-    const [key, csr, out] = ['key', 'csr', 'crt'].map((end) => join(folder, `offbox.${end}`));
+    const [key, csr, out] = ['key', 'csr', 'crt'].map((end) =>
+      join(operator.folder, `offbox.${end}`),
+    );
     const curve = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes'];
     openssl('req', '-new', ...curve, '-keyout', `${key}`, '-out', `${csr}`, '-subj', '/CN=engine');
     await run('certs', 'sign', `${csr}`, '--identity', 'council-offbox', '--out', `${out}`);
@@ -198,7 +175,7 @@ describe('certs sign', () => {
   });
 
   it('refuses what is no request, and one whose sender has not the key', async () => {
-    const csr = join(folder, 'bad.csr');
+    const csr = join(operator.folder, 'bad.csr');
     const sign = () => run('certs', 'sign', csr, '--identity', 'drift', '--out', `${csr}.crt`);
     await expect(sign()).rejects.toThrow(/bad\.csr cannot be read/);
     writeFileSync(csr, 'rubbish');

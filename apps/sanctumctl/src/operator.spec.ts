@@ -3,61 +3,38 @@ import {
   chmodSync,
   cpSync,
   mkdirSync,
-  mkdtempSync,
   readFileSync,
   rmSync,
   statSync,
   writeFileSync,
 } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
-import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { AuditLog } from '@sanctum/audit';
 import { createHome, loadInstance } from '@sanctum/catalog';
 import { keyIdOf, TrustState } from '@sanctum/manifest';
 import type { ServiceSpec } from '@sanctum/supervision';
-import { readEnvironment } from './env.js';
 import { EXIT } from './exit-codes.js';
 import { auditOperator } from './commands/audit.js';
 import { examine } from './commands/doctor.js';
 import { secretsSet } from './commands/secrets.js';
 import { checkNode } from './doctor/machine.js';
 import { withSecrets } from './instance/service-secrets.js';
-import { locateSite, type Site } from './instance/site.js';
-import { createProgram } from './program.js';
+import type { Site } from './instance/site.js';
 import { Terminal } from './terminal/terminal.js';
+import { CHECKOUT, Operator } from './testing/operator.js';
 
-const ROOT = fileURLToPath(new URL('../../..', import.meta.url)).replace(/\/$/, '');
-
+let operator: Operator;
 let folder = '';
-let output: string[] = [];
-let codes: number[] = [];
 beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), 'sanctumctl-operator-'));
-  output = [];
-  codes = [];
+  operator = new Operator();
+  ({ folder } = operator);
 });
-afterEach(() => {
-  rmSync(folder, { recursive: true });
-});
+afterEach(() => operator.remove());
 
-function site(): Site {
-  return locateSite({ ...readEnvironment(), checkout: ROOT, home: folder }, undefined);
-}
-
-/** One command in this process; what it printed. */
-async function run(...args: readonly string[]): Promise<string> {
-  output = [];
-  const program = createProgram({
-    terminal: new Terminal({ write: (text: string) => output.push(text) }),
-    site,
-    fail: (code) => codes.push(code),
-  });
-  await program.parseAsync(args, { from: 'user' });
-  return output.join('');
-}
+const site = (): Site => operator.site;
+const run = (...args: readonly string[]): Promise<string> => operator.run(...args);
 
 describe('certs', () => {
   it('makes, lists, replaces and verifies', async () => {
@@ -73,7 +50,7 @@ describe('certs', () => {
     expect(list[1]?.dnsNames).toContain('mini.lan');
     expect(await run('certs', 'list')).toMatch(/client +engine +\S+ +1 /);
     await run('certs', 'verify');
-    expect(codes).toEqual([]);
+    expect(operator.codes).toEqual([]);
   });
 
   it('says which certificate is unusable, and fails', async () => {
@@ -86,7 +63,7 @@ describe('certs', () => {
     expect(await run('certs', 'verify')).toMatch(
       /✗ .*drift\.crt does not belong to its private key/,
     );
-    expect(codes).toEqual([EXIT.failed]);
+    expect(operator.codes).toEqual([EXIT.failed]);
   });
 
   it('refuses a stranger', async () => {
@@ -100,13 +77,18 @@ describe('model', () => {
     await run('certs', 'init');
     const rows = JSON.parse(await run('model', 'list', '--json')) as unknown;
     expect(rows).toEqual([
-      { name: 'padawan', folder: join(ROOT, 'deploy/models/padawan'), served: true, signed: true },
+      {
+        name: 'padawan',
+        folder: join(CHECKOUT, 'deploy/models/padawan'),
+        served: true,
+        signed: true,
+      },
     ]);
   });
 
   it('goes from key to proof, and names what was changed', async () => {
     const model = join(folder, 'small');
-    cpSync(join(ROOT, 'deploy/models/padawan'), model, { recursive: true });
+    cpSync(join(CHECKOUT, 'deploy/models/padawan'), model, { recursive: true });
     const key = join(folder, 'mine');
     await run('model', 'keygen', key);
     expect(statSync(`${key}.key`).mode & 0o777).toBe(0o600);
@@ -218,16 +200,16 @@ describe('audit', () => {
     expect(await run('audit', 'grep', 'canary')).toMatch(
       /router {2}request {2}identity=canary model=coder/,
     );
-    expect(codes).toEqual([]);
+    expect(operator.codes).toEqual([]);
     await run('audit', 'grep', 'nobody', '--service', 'router');
-    expect(codes).toEqual([EXIT.failed]);
-    codes = [];
+    expect(operator.codes).toEqual([EXIT.failed]);
+    operator.codes = [];
     expect(await run('audit', 'verify')).toMatch(/✓ router {2}2 lines, not anchored/);
-    expect(codes).toEqual([]);
+    expect(operator.codes).toEqual([]);
     const file = join(folder, 'audit', 'router', '000000000001.jsonl');
     writeFileSync(file, readFileSync(file, 'utf8').replace('"version":"1"', '"version":"2"'));
     expect(await run('audit', 'verify')).toMatch(/✗ router {2}\S+0001\.jsonl:2 {2}does not follow/);
-    expect(codes).toEqual([EXIT.failed]);
+    expect(operator.codes).toEqual([EXIT.failed]);
     const findings = await examine(site(), false);
     expect(findings.find(({ check }) => check === 'audit')).toMatchObject({
       ...{ level: 'fail', detail: expect.stringContaining('0001.jsonl:2 does not follow') },
@@ -249,7 +231,7 @@ describe('secrets', () => {
         },
       }),
     );
-    const terminal = new Terminal({ write: (text: string) => output.push(text) });
+    const terminal = new Terminal({ write: () => undefined });
     const input = Readable.from(['hunter2', 'hunter2\n']);
     await secretsSet(site(), terminal, { name: 'CLOUD_KEY', input });
     const file = join(folder, 'secrets', 'CLOUD_KEY');
@@ -328,7 +310,7 @@ describe('doctor', () => {
     expect(await run('doctor', '--quick')).toMatch(/✗ instance .*\n.*→ Run `sanctumctl up`/);
     const report = JSON.parse(await run('doctor', '--quick', '--json')) as { ok: boolean };
     expect(report.ok).toBe(false);
-    expect(codes).toEqual([EXIT.failed, EXIT.failed]);
+    expect(operator.codes).toEqual([EXIT.failed, EXIT.failed]);
   });
 
   it.each([
@@ -349,9 +331,9 @@ describe('status', () => {
       services: [],
       model: null,
     });
-    expect(codes).toEqual([]);
+    expect(operator.codes).toEqual([]);
     expect(await run('status')).toContain('Nothing is set up here yet');
-    expect(codes).toEqual([EXIT.failed]);
+    expect(operator.codes).toEqual([EXIT.failed]);
   });
 
   it('lists what is stopped', async () => {

@@ -1,15 +1,16 @@
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { jetstreamManager } from '@nats-io/jetstream';
-import { isIdentity, IDENTITIES, type NatsUser } from '@sanctum/contracts';
+import { issueCertificate, renewCertificates, revokeCertificates } from '@sanctum/identity';
 import {
-  acceptedGenerations,
-  identityUri,
-  issueCertificate,
-  renewCertificates,
-  revokeCertificates,
-} from '@sanctum/identity';
-import { createTempHome, NatsServer, waitUntil, type TempHome } from '@sanctum/testing';
+  acceptedUsers,
+  NATS_HOME_TIMEOUT_MS,
+  startNatsHome,
+  waitUntil,
+  type NatsHome,
+  type NatsServer,
+  type TempHome,
+} from '@sanctum/testing';
 import { pino } from 'pino';
 import { Bus } from './bus.js';
 import { Metrics } from './metrics.js';
@@ -17,6 +18,7 @@ import { StateHolder } from './service-state.js';
 
 const ROTATIONS = 10;
 const EVENTS = 40;
+let nats: NatsHome;
 let home: TempHome;
 let server: NatsServer;
 let bus: Bus;
@@ -24,8 +26,8 @@ const lines: string[] = [];
 
 beforeEach(async () => {
   lines.length = 0;
-  home = await createTempHome({ identities: IDENTITIES });
-  server = await NatsServer.start({ home, users: await users() });
+  nats = await startNatsHome();
+  ({ home, server } = nats);
   bus = await Bus.start({
     service: 'engine',
     version: '0.1.0',
@@ -41,20 +43,11 @@ beforeEach(async () => {
     certificatePollMs: 25,
   });
   await waitUntil(() => bus.connected, { what: 'the bus connects' });
-}, 180_000);
+}, NATS_HOME_TIMEOUT_MS);
 afterEach(async () => {
   await bus.close();
-  await server.stop();
-  await home.remove();
+  await nats.remove();
 });
-
-/** Who may log in, as sanctumctl renders it. */
-async function users(): Promise<NatsUser[]> {
-  const accepted = await acceptedGenerations(home.paths);
-  return accepted.flatMap((identity) =>
-    isIdentity(identity.name) ? [{ identity: identity.name, uri: identityUri(identity) }] : [],
-  );
-}
 
 const rotate = () =>
   renewCertificates({
@@ -63,7 +56,7 @@ const rotate = () =>
     addresses: [],
     subjects: ['engine'],
     select: 'all',
-    announce: async () => server.admit(await users()),
+    announce: async () => server.admit(await acceptedUsers(home)),
   });
 
 async function loggedIn(): Promise<string[]> {
@@ -109,7 +102,7 @@ describe('the connection to NATS', () => {
     const other = await server.connectAs('canary');
     const startedMs = performance.now();
     await revokeCertificates({ home: home.paths, target: 'engine' });
-    await server.admit(await users());
+    await server.admit(await acceptedUsers(home));
     await waitUntil(() => !bus.connected, { what: 'NATS drops the connection' });
     expect(performance.now() - startedMs).toBeLessThan(5000);
     expect(await loggedIn()).toEqual(['spiffe://sanctum.test/svc/canary/g1']);
@@ -123,7 +116,7 @@ describe('the connection to NATS', () => {
       ...{ home: home.paths, instance: home.instance },
       ...{ kind: 'client', identity: 'engine' },
     });
-    await server.admit(await users());
+    await server.admit(await acceptedUsers(home));
     await waitUntil(() => bus.connected && bus.spooled === 0, { what: 'the spool is delivered' });
     expect(await loggedIn()).toContain(engine(2));
     await other.close();
@@ -132,11 +125,13 @@ describe('the connection to NATS', () => {
   it('leaves a replaced generation out', async () => {
     await rotate();
     await waitUntil(async () => (await loggedIn()).join() === engine(2), { what: 'g2 logs in' });
-    expect((await users()).filter(({ identity }) => identity === 'engine')).toHaveLength(2);
+    expect(
+      (await acceptedUsers(home)).filter(({ identity }) => identity === 'engine'),
+    ).toHaveLength(2);
     await revokeCertificates({ home: home.paths, target: 'engine', keepNewest: true });
-    await server.admit(await users());
-    expect((await users()).map(({ uri }) => uri)).toContain(engine(2));
-    expect((await users()).map(({ uri }) => uri)).not.toContain(engine(1));
+    await server.admit(await acceptedUsers(home));
+    expect((await acceptedUsers(home)).map(({ uri }) => uri)).toContain(engine(2));
+    expect((await acceptedUsers(home)).map(({ uri }) => uri)).not.toContain(engine(1));
     expect(await loggedIn()).toEqual([engine(2)]);
     expect(bus.connected).toBe(true);
   });

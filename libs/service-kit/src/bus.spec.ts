@@ -7,14 +7,20 @@ import { Svcm } from '@nats-io/services';
 import {
   eventEnvelopeSchema,
   heartbeatSchema,
-  IDENTITIES,
   parseWith,
   STREAMS,
   type Heartbeat,
   type Identity,
   type WorkerRestarted,
 } from '@sanctum/contracts';
-import { createTempHome, NatsServer, waitUntil, type TempHome } from '@sanctum/testing';
+import {
+  NATS_HOME_TIMEOUT_MS,
+  startNatsHome,
+  waitUntil,
+  type NatsHome,
+  type NatsServer,
+  type TempHome,
+} from '@sanctum/testing';
 import { pino } from 'pino';
 import { Bus } from './bus.js';
 import { Metrics } from './metrics.js';
@@ -27,19 +33,17 @@ const restarted = (restarts: number): WorkerRestarted => ({
   restarts,
   requestsLost: 0,
 });
+let nats: NatsHome;
 let home: TempHome;
 let server: NatsServer;
 let bus: Bus;
 let state: StateHolder;
 
 beforeAll(async () => {
-  home = await createTempHome({ identities: IDENTITIES });
-  server = await NatsServer.start({ home });
-}, 180_000);
-afterAll(async () => {
-  await server.stop();
-  await home.remove();
-});
+  nats = await startNatsHome();
+  ({ home, server } = nats);
+}, NATS_HOME_TIMEOUT_MS);
+afterAll(() => nats.remove());
 beforeEach(async () => {
   state = new StateHolder();
   bus = await startBus('engine');

@@ -9,7 +9,7 @@ import {
   STREAM_NAMES,
   subjectDefinitions,
 } from '@sanctum/contracts';
-import { createTempHome, NatsServer, type TempHome } from '@sanctum/testing';
+import { NATS_HOME_TIMEOUT_MS, startNatsHome, type NatsHome } from '@sanctum/testing';
 
 /** Whole subjects a rogue client would try: every declared one, and the server's own. */
 const SUBJECTS = [
@@ -26,17 +26,11 @@ const SUBJECTS = [
   ...IDENTITIES.map((identity) => `${inboxPrefix(identity)}.reply`),
 ].filter((subject, at, all) => all.indexOf(subject) === at);
 
-let home: TempHome;
-let server: NatsServer;
-
+let nats: NatsHome;
 beforeAll(async () => {
-  home = await createTempHome({ identities: IDENTITIES });
-  server = await NatsServer.start({ home });
-}, 180_000);
-afterAll(async () => {
-  await server.stop();
-  await home.remove();
-});
+  nats = await startNatsHome();
+}, NATS_HOME_TIMEOUT_MS);
+afterAll(() => nats.remove());
 
 function isAllowed(subject: string, patterns: readonly string[]): boolean {
   const tokens = subject.split('.');
@@ -65,7 +59,7 @@ async function refusals(connection: NatsConnection): Promise<Record<string, stri
 }
 
 it.each(IDENTITIES)('%s may do what is declared, and nothing else', async (identity) => {
-  const connection = await server.connectAs(identity);
+  const connection = await nats.server.connectAs(identity);
   const refused = refusals(connection);
   for (const subject of SUBJECTS) {
     connection.publish(subject, '{}');

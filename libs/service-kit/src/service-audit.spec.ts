@@ -3,7 +3,14 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { listSegments, readLines, verifyChains, type AuditLine } from '@sanctum/audit';
 import { auditHeadSubject, type Identity, type ServiceName } from '@sanctum/contracts';
-import { createTempHome, NatsServer, waitUntil, type TempHome } from '@sanctum/testing';
+import {
+  waitUntil,
+  NATS_HOME_TIMEOUT_MS,
+  startNatsHome,
+  type NatsHome,
+  type NatsServer,
+  type TempHome,
+} from '@sanctum/testing';
 import { pino } from 'pino';
 import { Bus } from './bus.js';
 import { Metrics } from './metrics.js';
@@ -14,6 +21,7 @@ const IDENTITY: Readonly<Record<ServiceName, Identity>> = {
   router: 'sanctum-server',
   engine: 'engine',
 };
+let nats: NatsHome;
 let home: TempHome;
 let server: NatsServer;
 let audits: ServiceAudit[] = [];
@@ -21,13 +29,10 @@ let buses: Bus[] = [];
 let said: string[] = [];
 
 beforeAll(async () => {
-  home = await createTempHome({ identities: ['sanctum-server', 'engine'] });
-  server = await NatsServer.start({ home });
-}, 180_000);
-afterAll(async () => {
-  await server.stop();
-  await home.remove();
-});
+  nats = await startNatsHome();
+  ({ home, server } = nats);
+}, NATS_HOME_TIMEOUT_MS);
+afterAll(() => nats.remove());
 beforeEach(() => {
   said = [];
 });

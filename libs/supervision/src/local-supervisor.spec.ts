@@ -1,7 +1,16 @@
 import { once } from 'node:events';
-import { existsSync, mkdirSync, readFileSync, rmdirSync, rmSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmdirSync,
+  rmSync,
+  statSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { waitUntil } from '@sanctum/testing';
 import { LocalSupervisor, type ServiceEvent } from './local-supervisor.js';
 import type { Phase } from './lifecycle.js';
 import { findProcess } from './process-table.js';
@@ -159,6 +168,30 @@ describe('LocalSupervisor', () => {
     await supervisor.install(await workshop.service('engine'));
     mkdirSync(supervisor.logFile('engine'));
     await expect(supervisor.startAll()).rejects.toThrow(/cannot be run: EISDIR/);
+  });
+
+  it('rotates the log of a service that writes on, and loses no line of it', async () => {
+    await supervisor.close();
+    supervisor = await LocalSupervisor.open({
+      ...workshop,
+      logLimits: { bytesMax: 1000, filesMax: 9 },
+    });
+    await supervisor.install(await workshop.service('engine', { habits: ['chatty'] }));
+    await supervisor.startAll();
+    const log = supervisor.logFile('engine');
+    await waitUntil(() => existsSync(`${log}.1`), { what: 'the log is rotated' });
+    await waitUntil(() => statSync(log).size > 0, { what: 'the service writes on' });
+    await supervisor.stop('engine');
+    const rotated = readdirSync(workshop.paths.logs).filter((name) =>
+      /^engine\.log\.\d$/.test(name),
+    );
+    const files = [...rotated.sort().reverse(), 'engine.log'];
+    const text = files
+      .map((name) => readFileSync(join(workshop.paths.logs, name), 'utf8'))
+      .join('');
+    const lines = text.split('\n').filter((line) => line.startsWith('line '));
+    expect(lines.length).toBeGreaterThan(100);
+    expect(lines.findIndex((line, at) => line !== `line ${at}`)).toBe(-1);
   });
 
   it('leaves neither record nor lock', async () => {

@@ -5,27 +5,23 @@ import path from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { IDENTITIES, natsCapabilities, parseNatsVersion } from '@sanctum/contracts';
+import { natsCapabilities, parseNatsVersion } from '@sanctum/contracts';
 import { connect } from '@nats-io/transport-node';
-import { NatsServer } from './nats-server.js';
-import { createTempHome, type TempHome } from './temp-home.js';
+import { NATS_HOME_TIMEOUT_MS, startNatsHome, type NatsHome } from './nats-home.js';
+import type { NatsServer } from './nats-server.js';
 
 const run = promisify(execFile);
 const script = fileURLToPath(new URL('../../../tools/provision/nats-server.mjs', import.meta.url));
 
 describe('nats-server under test', () => {
-  let home: TempHome;
+  let nats: NatsHome;
   let server: NatsServer;
 
   beforeAll(async () => {
-    home = await createTempHome({ identities: IDENTITIES });
-    server = await NatsServer.start({ home });
-  }, 180_000);
-
-  afterAll(async () => {
-    await server.stop();
-    await home.remove();
-  });
+    nats = await startNatsHome();
+    ({ server } = nats);
+  }, NATS_HOME_TIMEOUT_MS);
+  afterAll(() => nats.remove());
 
   it('knows a client by the URI of its certificate', async () => {
     const connection = await server.connectAs('engine');

@@ -15,6 +15,10 @@ if (has('refuse')) {
   process.exit(3);
 }
 process.on('SIGTERM', () => has('stubborn') || process.exit(0));
+if (has('chatty')) {
+  let line = 0;
+  setInterval(() => console.log('line ' + line++), 1);
+}
 if (has('forks')) spawn('sleep', ['300'], { stdio: 'ignore' });
 console.log(JSON.stringify({ msg: 'hello', pid: process.pid }));
 createServer((request, response) => {
