@@ -117,7 +117,7 @@ export const ATTEMPT_ROWS: readonly AttemptRow[] = [
   attempt('a good answer', 'it is the answer', answered(200), 'success'),
   attempt('no connection, or no TLS session', 'next URL', { kind: 'connect_failure' }),
   attempt(
-    'connection refused by the only URL, which was well before',
+    'connection refused or reset by the only URL, which was well before',
     'waits, and calls it again every 100 ms up to its connect timeout; also while it says `loading`',
     { kind: 'connect_failure', isRefused: true },
   ),

@@ -201,6 +201,13 @@ describe('the only URL refuses the connection', () => {
     expect(endWaiting(good)).toBe(good);
   });
 
+  it('is waited for when a second kept-alive connection was closed', () => {
+    const stale: AttemptOutcome = { kind: 'stale_connection' };
+    const again = afterAttempt(startFailover(policyOf(1), 0), { outcome: stale, nowMs: 1 });
+    expect(again).toMatchObject({ kind: 'trying', resent: true });
+    expect(afterAttempt(again, { outcome: stale, nowMs: 2 }).kind).toBe('waiting');
+  });
+
   it('is waited for while it says that it is loading, but only when it refused before', () => {
     const trying = startFailover(policyOf(1), 0);
     expect(afterAttempt(trying, { outcome: loading, nowMs: 1 }).kind).toBe('exhausted');

@@ -131,9 +131,15 @@ function afterTry(state: Trying, end: AttemptEnding): FailoverState {
   return waitFor(state, end) ?? nextUrl(state);
 }
 
+/** Nobody is there: one killed this moment may still have broken a connection kept alive, or two. */
+function isGone(outcome: AttemptOutcome, wasResent: boolean): boolean {
+  if (outcome.kind === 'connect_failure') return outcome.isRefused === true;
+  return outcome.kind === 'stale_connection' && wasResent;
+}
+
 /** A service that starts again refuses connections first, and may then answer that it is loading. */
 function waitFor(state: Trying, { outcome, nowMs, mayWait = true }: AttemptEnding) {
-  const isRefused = outcome.kind === 'connect_failure' && outcome.isRefused === true;
+  const isRefused = isGone(outcome, state.resent);
   const isLoading = outcome.kind === 'answered' && outcome.errorCode === 'loading';
   const { refusedSinceMs = isRefused && mayWait ? nowMs : undefined } = state;
   if (refusedSinceMs === undefined || !(isRefused || isLoading)) return undefined;

@@ -11,7 +11,7 @@ export type AttemptOutcome =
   /** No connection, or no TLS session: the request was never sent. */
   | {
       readonly kind: 'connect_failure';
-      /** Nobody listens there: what starts again just now, for one. */
+      /** Refused or reset, so nobody listens there: what starts again just now, for one. */
       readonly isRefused?: boolean;
     }
   /** The connection broke before the answer was whole. */

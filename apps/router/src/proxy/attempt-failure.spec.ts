@@ -23,6 +23,19 @@ describe('outcomeOfError', () => {
   });
 });
 
+describe('a connection that never came about', () => {
+  it.each([
+    ['ECONNREFUSED', true],
+    ['ECONNRESET', true],
+    ['UND_ERR_CONNECT_TIMEOUT', false],
+    ['ENOTFOUND', false],
+    ['CERT_HAS_EXPIRED', false],
+  ])('by %s: was it refused? %s', (code, isRefused) => {
+    const outcome = outcomeOfError(failure(code), { ...SENT, started: false });
+    expect(outcome).toEqual({ kind: 'connect_failure', isRefused });
+  });
+});
+
 describe('failureClass', () => {
   it('is the code, or the name', () => {
     expect(failureClass(failure('EPIPE'))).toBe('EPIPE');

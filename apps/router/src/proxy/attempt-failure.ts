@@ -2,6 +2,8 @@ import type { AttemptOutcome } from '@sanctum/routing';
 
 /** A dropped kept-alive connection shows at once; later it is a death. */
 const STALE_WITHIN_MS = 1_000;
+/** A process that is killed lets its port accept, and resets what was accepted, for a moment. */
+const REFUSED_CODES: ReadonlySet<string> = new Set(['ECONNREFUSED', 'ECONNRESET', 'EPIPE']);
 const RESET_CODES: ReadonlySet<string> = new Set(['UND_ERR_SOCKET', 'ECONNRESET', 'EPIPE']);
 
 /** How an attempt stood when its connection failed. */
@@ -16,7 +18,7 @@ export interface AttemptProgress {
 /** What a connection error means for the failover plan. */
 export function outcomeOfError(error: Error, progress: AttemptProgress): AttemptOutcome {
   if (!progress.started) {
-    return { kind: 'connect_failure', isRefused: failureClass(error) === 'ECONNREFUSED' };
+    return { kind: 'connect_failure', isRefused: REFUSED_CODES.has(failureClass(error)) };
   }
   const isStale =
     !progress.answered && progress.elapsedMs < STALE_WITHIN_MS && wasReusedConnection(error);
