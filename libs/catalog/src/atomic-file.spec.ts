@@ -5,7 +5,9 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { buildSync } from 'esbuild';
-import { writeFileAtomic } from './atomic-file.js';
+import { replaceFile, writeFileAtomic } from './atomic-file.js';
+
+const WRITERS = { writeFileAtomic, replaceFile };
 
 let folder = '';
 beforeEach(() => {
@@ -15,11 +17,13 @@ afterEach(() => {
   rmSync(folder, { recursive: true });
 });
 
-describe('writeFileAtomic', () => {
-  it('replaces content and mode', () => {
+describe.each(['writeFileAtomic', 'replaceFile'] as const)('%s', (name) => {
+  const write = async (file: string, text: string): Promise<void> => WRITERS[name](file, text);
+
+  it('replaces content and mode', async () => {
     const file = join(folder, 'state.json');
     writeFileSync(file, 'old', { mode: 0o644 });
-    writeFileAtomic(file, 'new');
+    await write(file, 'new');
     expect(readFileSync(file, 'utf8')).toBe('new');
     expect(statSync(file).mode & 0o777).toBe(0o600);
     expect(readdirSync(folder)).toEqual(['state.json']);
@@ -38,9 +42,9 @@ describe('writeFileAtomic', () => {
       conditions: ['@sanctum/source'],
     });
     const script = `
-      import { writeFileAtomic } from ${JSON.stringify(program)};
+      import { ${name} } from ${JSON.stringify(program)};
       try {
-        writeFileAtomic(${JSON.stringify(file)}, 'x'.repeat(1_000_000));
+        await ${name}(${JSON.stringify(file)}, 'x'.repeat(1_000_000));
         console.log('written');
       } catch (error) {
         console.log(error.code, error.message);
@@ -54,9 +58,7 @@ describe('writeFileAtomic', () => {
     expect(readdirSync(folder).sort()).toEqual(['state.json', 'write.mjs']);
   });
 
-  it('names the file when its folder is missing', () => {
-    expect(() => writeFileAtomic(join(folder, 'none', 'a'), 'x')).toThrow(
-      /none\/a was not written/,
-    );
+  it('names the file when its folder is missing', async () => {
+    await expect(write(join(folder, 'none', 'a'), 'x')).rejects.toThrow(/none\/a was not written/);
   });
 });

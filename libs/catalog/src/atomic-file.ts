@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { closeSync, fsyncSync, openSync, renameSync, unlinkSync, writeSync } from 'node:fs';
+import { open, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { messageOf, SanctumError } from '@sanctum/errors';
 
@@ -11,7 +12,7 @@ import { messageOf, SanctumError } from '@sanctum/errors';
  */
 export function writeFileAtomic(path: string, data: string | Uint8Array, mode = 0o600): void {
   const folder = dirname(path);
-  const temp = join(folder, `.${basename(path)}.${randomBytes(6).toString('hex')}.tmp`);
+  const temp = tempBeside(path);
   let descriptor: number | undefined;
   try {
     descriptor = openSync(temp, 'wx', mode);
@@ -26,13 +27,48 @@ export function writeFileAtomic(path: string, data: string | Uint8Array, mode = 
       closeSync(descriptor);
     }
     removeQuietly(temp);
-    throw new SanctumError(
-      'io',
-      `${path} was not written (${messageOf(error)}); the former content is untouched. ` +
-        'Check free space and permissions of its folder.',
-      { cause: error, param: path },
-    );
+    throw notWritten(path, error);
   }
+}
+
+/**
+ * What {@link writeFileAtomic} does, without holding the event loop while the disk works. Rejects
+ * with `io`, the old file as it was.
+ */
+export async function replaceFile(
+  path: string,
+  data: string | Uint8Array,
+  mode = 0o600,
+): Promise<void> {
+  const temp = tempBeside(path);
+  try {
+    const file = await open(temp, 'wx', mode);
+    try {
+      await file.writeFile(data);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await rename(temp, path);
+    const folder = await open(dirname(path), 'r');
+    await folder.sync().finally(() => folder.close());
+  } catch (error) {
+    await rm(temp, { force: true });
+    throw notWritten(path, error);
+  }
+}
+
+function tempBeside(path: string): string {
+  return join(dirname(path), `.${basename(path)}.${randomBytes(6).toString('hex')}.tmp`);
+}
+
+function notWritten(path: string, cause: unknown): SanctumError {
+  return new SanctumError(
+    'io',
+    `${path} was not written (${messageOf(cause)}); the former content is untouched. ` +
+      'Check free space and permissions of its folder.',
+    { cause, param: path },
+  );
 }
 
 function writeAll(descriptor: number, bytes: Uint8Array): void {

@@ -1,4 +1,4 @@
-export { writeFileAtomic } from './atomic-file.js';
+export { replaceFile, writeFileAtomic } from './atomic-file.js';
 export { errnoOf } from './errno.js';
 export { exampleInstance, writeExampleInstance, type ExampleOptions } from './example.js';
 export { createHome, homePaths, type HomePaths, type KeyPairFiles } from './home-paths.js';

@@ -35,7 +35,7 @@ describe('counts of transports', () => {
     const first = await open();
     first.count({ transport: 'mtls', identity: 'sanctum-server' });
     first.count({ transport: 'mtls', identity: 'sanctum-server' });
-    first.write();
+    await first.close();
     passDays(1);
     const second = await open();
     second.count({ transport: 'mtls', identity: 'sanctum-server' });

@@ -1,7 +1,7 @@
 import { mkdirSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { errnoOf, writeFileAtomic } from '@sanctum/catalog';
+import { errnoOf, replaceFile, writeFileAtomic } from '@sanctum/catalog';
 import { messageOf } from '@sanctum/errors';
 import { z } from 'zod';
 
@@ -60,6 +60,9 @@ export class TransportCounts {
   #dayNumber = NaN;
   #hits: DayHits = new Map();
   #timer: NodeJS.Timeout | undefined;
+  #writing: Promise<void> | undefined;
+  /** Counts what was written at once. */
+  #generation = 0;
 
   private constructor(options: TransportCountsOptions, record: TransportRecord) {
     this.#options = options;
@@ -82,7 +85,7 @@ export class TransportCounts {
     mkdirSync(dirname(options.file), { recursive: true, mode: 0o700 });
     const counts = new TransportCounts(options, record ?? { since: now.toISOString(), days: {} });
     // That counting began is part of the answer: nothing counted is not nothing known.
-    counts.write();
+    counts.#writeNow();
     return counts;
   }
 
@@ -92,11 +95,13 @@ export class TransportCounts {
     if (known === undefined) {
       const counted = placeFor(hit, hits);
       hits.set(keyOf(counted), { ...counted, count: 1 });
-      this.write();
+      this.#writeNow();
       return;
     }
     known.count += 1;
-    this.#timer ??= setTimeout(() => this.write(), WRITE_AFTER_MS).unref();
+    this.#timer ??= setTimeout(() => {
+      this.#writing = this.#writeLater();
+    }, WRITE_AFTER_MS).unref();
   }
 
   /** Spelt once a day: this is asked with every request. */
@@ -111,7 +116,34 @@ export class TransportCounts {
     return this.#hits;
   }
 
-  write(): void {
+  /** Writes all that was counted, once what is being written is. */
+  async close(): Promise<void> {
+    await this.#writing;
+    this.#writeNow();
+  }
+
+  #writeNow(): void {
+    this.#generation++;
+    try {
+      writeFileAtomic(this.#options.file, this.#text());
+    } catch (error) {
+      this.#options.onProblem(messageOf(error));
+    }
+  }
+
+  /** Without keeping requests waiting for the disk. */
+  async #writeLater(): Promise<void> {
+    const generation = this.#generation;
+    try {
+      await replaceFile(this.#options.file, this.#text());
+    } catch (error) {
+      this.#options.onProblem(messageOf(error));
+    }
+    // What was written meanwhile was newer.
+    if (generation !== this.#generation) this.#writeNow();
+  }
+
+  #text(): string {
     clearTimeout(this.#timer);
     this.#timer = undefined;
     const days = [...this.#days.keys()].sort();
@@ -120,11 +152,7 @@ export class TransportCounts {
       since: this.#since,
       days: Object.fromEntries([...this.#days].map(([day, hits]) => [day, [...hits.values()]])),
     };
-    try {
-      writeFileAtomic(this.#options.file, `${JSON.stringify(record)}\n`);
-    } catch (error) {
-      this.#options.onProblem(messageOf(error));
-    }
+    return `${JSON.stringify(record)}\n`;
   }
 }
 

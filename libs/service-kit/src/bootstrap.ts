@@ -141,7 +141,7 @@ function announce(
   const stop = (): Promise<void> =>
     (stopping ??= stopService(options, running)
       .finally(() => holder?.close())
-      .finally(() => counts?.write())
+      .finally(() => counts?.close())
       .finally(release));
   const release = options.ownsProcess === false ? () => undefined : handleProcessEnd(stop, logger);
   state.set('ready');

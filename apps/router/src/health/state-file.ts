@@ -1,7 +1,6 @@
-import { randomBytes } from 'node:crypto';
-import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
+import { mkdir, readFile, rename } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { errnoOf } from '@sanctum/catalog';
+import { errnoOf, replaceFile } from '@sanctum/catalog';
 import { messageOf } from '@sanctum/errors';
 import type { z } from 'zod';
 
@@ -32,24 +31,9 @@ export async function readState<State>(
   }
 }
 
-/**
- * Replaces the file whole without holding the event loop: temp file, fsync, rename, all of it in the
- * thread pool. A reader, or a successor after a crash, finds the former state or this one.
- */
+/** Replaces the file whole: a reader, or a successor after a crash, finds the former state or this. */
 export async function writeState(path: string, state: unknown): Promise<void> {
+  const text = JSON.stringify(state);
   await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-  const temp = `${path}.${randomBytes(6).toString('hex')}.tmp`;
-  try {
-    const file = await open(temp, 'wx', 0o600);
-    try {
-      await file.writeFile(JSON.stringify(state));
-      await file.sync();
-    } finally {
-      await file.close();
-    }
-    await rename(temp, path);
-  } catch (error) {
-    await rm(temp, { force: true });
-    throw error;
-  }
+  await replaceFile(path, text);
 }
