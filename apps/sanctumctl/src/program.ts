@@ -12,6 +12,7 @@ import { chat } from './commands/chat.js';
 import { doctor } from './commands/doctor.js';
 import { down } from './commands/down.js';
 import { logs } from './commands/logs.js';
+import { runService } from './commands/run-service.js';
 import { status } from './commands/status.js';
 import { supervise } from './commands/supervise.js';
 import { up } from './commands/up.js';
@@ -122,7 +123,13 @@ function addConversationCommands(program: Command, { terminal, site }: Context):
     );
 }
 
-function addInternalCommands(program: Command, { terminal, site }: Context): void {
+function addInternalCommands(program: Command, { terminal, site, fail }: Context): void {
+  withHome(program.command('run-service'))
+    .description('one service in the foreground, with its secrets: for units of systemd or launchd')
+    .argument('<name>', 'as `status` shows it')
+    .action(async (name: string, options: HomeOption) =>
+      fail(await runService(site(options), name)),
+    );
   withHome(program.command('supervise', { hidden: true }))
     .option('--only <service>', 'leave out the others', collect, undefined)
     .option('--with-fallback', 'run the Python fallback as well', false)

@@ -4,7 +4,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { findProcess } from '@sanctum/supervision';
+import { findProcess, listProcesses } from '@sanctum/supervision';
 import { waitUntil } from '@sanctum/testing';
 import type { StatusReport } from './commands/status.js';
 import { Checkout } from './testing/checkout.js';
@@ -245,6 +245,37 @@ describe('up in the foreground', () => {
     up.signal('SIGINT');
     await up.exited;
     expect((await readStatus()).services.flatMap(({ pids }) => pids)).toEqual([]);
+  });
+});
+
+describe('run-service', () => {
+  it('runs one service as a unit would, and ends as it ends', async () => {
+    await started();
+    const refused = await checkout.run('run-service', 'engine');
+    expect(refused).toMatchObject({ code: 1 });
+    expect(refused.stderr).toContain('A supervisor runs in');
+    await checkout.run('down');
+    const unknown = await checkout.run('run-service', 'nobody');
+    expect(unknown).toMatchObject({ code: 1 });
+    expect(unknown.stderr).toContain('no service "nobody"; there are: nats, engine, router');
+
+    const engine = await checkout.start('run-service', 'engine');
+    await engine.line((line) => line === 'engine listens');
+    engine.signal('SIGTERM');
+    expect(await engine.exited).toEqual({ code: 0, signal: null });
+    checkout.refuse('bad weights');
+    const failed = await checkout.run('run-service', 'engine');
+    expect(failed).toMatchObject({ code: 1, stdout: 'bad weights\n' });
+  });
+
+  it('says how a service was killed', async () => {
+    await started();
+    await checkout.run('down');
+    const engine = await checkout.start('run-service', 'engine');
+    await engine.line((line) => line === 'engine listens');
+    const child = listProcesses().find(({ parent }) => parent === engine.pid);
+    process.kill(known(child?.pid), 'SIGKILL');
+    expect(await engine.exited).toEqual({ code: 128 + 9, signal: null });
   });
 });
 

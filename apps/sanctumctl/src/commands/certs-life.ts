@@ -72,6 +72,9 @@ export async function certsRevoke(
   archived.forEach((path) => terminal.say(`kept as  ${path}`));
   if (revoked.length === 0) terminal.say('Nothing was left to revoke.');
   if (nats === 'reloaded') terminal.say('NATS reads who may log in.');
+  if (nats === 'written') {
+    terminal.say('No supervisor runs NATS here: it knows when it is started, or sent SIGHUP.');
+  }
   if (!replace && target !== 'server' && revoked.length > 0) {
     terminal.say(`\`sanctumctl certs issue ${revoked[0]?.subject ?? target}\` makes a new one.`);
   }

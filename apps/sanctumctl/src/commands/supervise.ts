@@ -52,7 +52,8 @@ export async function supervise(options: SuperviseOptions): Promise<Supervision>
   return { started: supervisor.startAll(), ended, stop };
 }
 
-async function planServices({
+/** What is to run, with the environment and the secrets of each. */
+export async function planServices({
   site,
   only,
   withFallback,
