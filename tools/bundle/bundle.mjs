@@ -13,7 +13,8 @@
  *       "native": "libs/kernels/build"
  *     } }
  *
- * entries   name of the bundle (`<name>.mjs`) and its entry: a path in the app, or a specifier
+ * entries   name of the bundle (`<name>.mjs`) and its entry: a path in the app, or a specifier. One
+ *           that another reaches by `import()` stays apart, and is read when it is needed
  * packages  copied to `node_modules/` instead of bundled, with their installed dependencies
  * native    folder whose newest build's libraries are copied to `native/`
  *
@@ -102,9 +103,23 @@ async function bundleEntries({ appFolder, entries, packages, staging }) {
     legalComments: 'none',
     external: [...OPTIONAL_PEERS, ...packages],
     banner: { js: REQUIRE_BANNER },
+    plugins: [loadedWhenNeeded(inputs)],
     logLevel: 'warning',
   });
   if (result.warnings.length > 0) fail(`${result.warnings.length} warnings of esbuild`);
+}
+
+function loadedWhenNeeded(inputs) {
+  return {
+    name: 'loaded-when-needed',
+    setup({ onResolve }) {
+      onResolve({ filter: /^\./ }, ({ kind, path: specifier, resolveDir }) => {
+        if (kind !== 'dynamic-import') return undefined;
+        const entry = inputs.find((input) => input.in === path.resolve(resolveDir, specifier));
+        return entry && { path: `./${entry.out}.mjs`, external: true };
+      });
+    },
+  };
 }
 
 /** The package and what is installed of its dependencies; prebuilt binaries are optional ones. */

@@ -26,6 +26,7 @@ import type { ProxyContext } from './proxy/proxy-context.js';
 import { StallWatch } from './proxy/stall-watch.js';
 import type { LiveRoutes } from './reload/live-routes.js';
 import type { RouterOptions } from './router-options.js';
+import type { Tracing } from './tracing/request-trace.js';
 import { ROUTER_IDENTITY } from './upstream/upstream-tls.js';
 import { ROUTER_VERSION } from './version.js';
 import type { UpstreamCertificates } from './upstream/certificate-watch.js';
@@ -43,6 +44,8 @@ export interface RouterParts {
   readonly mtls: readonly ListenerOptions[];
   readonly audit: ServiceAudit;
   readonly certificates: UpstreamCertificates;
+  /** Undefined where nobody collects traces. */
+  readonly tracing: Tracing | undefined;
   /** For clients beyond this machine on the plain listener. */
   readonly token: string | undefined;
 }
@@ -65,6 +68,7 @@ export function routerService(options: RouterOptions, parts: RouterParts): Servi
     ...{ routes: routes.current, availabilityOf, health, callers: parts.callers, limits },
     ...{ admission, refusals, access: { token: parts.token, disabled: false } },
     instance: options.instance.instance.name,
+    tracing: parts.tracing,
   };
   const told = options.onFailover === undefined ? {} : { onFailover: options.onFailover };
   const bus = busOptions(options.instance, parts.home);
@@ -97,9 +101,9 @@ export function routerService(options: RouterOptions, parts: RouterParts): Servi
       return { healthy: byDefault?.healthy === true, details: { mode: 'routed', backends } };
     },
     drain: () =>
-      admission.drain().finally(() => {
+      admission.drain().finally(async () => {
         refusals.flush();
-        return parts.keeper.stop();
+        await Promise.all([parts.keeper.stop(), parts.tracing?.close()]);
       }),
     drainDeadlineMs: limits.drainMs,
     audit: parts.audit,

@@ -19,6 +19,8 @@ import { ConfigReloader } from './reload/config-reloader.js';
 import { LiveRoutes } from './reload/live-routes.js';
 import type { RouterOptions } from './router-options.js';
 import { routerService, type RouterParts } from './router-service.js';
+import { loadTracing } from './tracing/load-tracing.js';
+import type { Tracing } from './tracing/request-trace.js';
 import { UpstreamCertificates } from './upstream/certificate-watch.js';
 import type { Backend } from './upstream/upstream.js';
 import { ROUTER_VERSION } from './version.js';
@@ -46,11 +48,13 @@ export async function startRouter(options: RouterOptions): Promise<RunningServic
     log: logger,
   });
   let audit: ServiceAudit | undefined;
+  let tracing: Tracing | undefined;
   try {
     await keeper.restore();
     const instance = options.instance.instance.name;
     audit = await ServiceAudit.open({ home, service: 'router', instance, logger });
     await audit.decide('started', { version: ROUTER_VERSION });
+    tracing = await loadTracing(options.environment, logger);
     const mtls = await mtlsListeners({ section, home, log: logger });
     const token = tokenOf(section);
     const callers = new Callers(section, health);
@@ -65,7 +69,7 @@ export async function startRouter(options: RouterOptions): Promise<RunningServic
     });
     const parts = {
       ...{ section, home, logger, limits, routes, health, callers, keeper, audit, mtls, token },
-      certificates,
+      ...{ certificates, tracing },
     };
     const service = await bootstrapService(routerService(options, parts));
     keeper.start();
@@ -79,6 +83,7 @@ export async function startRouter(options: RouterOptions): Promise<RunningServic
     return { ...service, stop };
   } catch (error) {
     await audit?.close();
+    await tracing?.close();
     await routes.close();
     throw error;
   }

@@ -116,7 +116,34 @@ describe('tokens of an answer', () => {
       promptTokens: 5,
       completionTokens: 70_000,
       isEstimate: false,
+      model: undefined,
+      finishReason: undefined,
     });
+  });
+});
+
+describe('what an answer says of itself', () => {
+  const choices = [{ delta: { content: 'a' }, finish_reason: null }];
+  const end = event({ model: 'late', choices: [{ delta: {}, finish_reason: 'length' }] });
+
+  it('is its model, as its beginning names it, and its last finish reason', () => {
+    const whole = `: waiting\n\n${event({ model: 'org/m-1.5:x', choices })}${end}`;
+    expect(inspect(whole)).toMatchObject({ model: 'org/m-1.5:x', finishReason: 'length' });
+    const plain = { model: 'm', choices: [{ message: { content: 'a' }, finish_reason: 'stop' }] };
+    expect(inspect(JSON.stringify(plain, null, 1))).toMatchObject({
+      model: 'm',
+      finishReason: 'stop',
+    });
+  });
+
+  it('is nothing that could be a text', () => {
+    const model = 'What a secret is this?';
+    expect(inspect(event({ model, choices }))).toMatchObject({ model: undefined });
+    expect(inspect(event({ model: 'x'.repeat(129), choices })).model).toBeUndefined();
+    const reason = [{ delta: { content: 'a' }, finish_reason: 'so it is' }];
+    expect(inspect(event({ choices: reason })).finishReason).toBeUndefined();
+    const said = event({ choices: [{ delta: { content: '"model":"told"' } }] });
+    expect(inspect(said).model).toBeUndefined();
   });
 });
 

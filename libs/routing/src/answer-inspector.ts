@@ -1,4 +1,4 @@
-import { scanAnswer, scanUsage, type AnswerFacts } from './answer-scan.js';
+import { scanAnswer, scanModel, scanUsage, type AnswerFacts } from './answer-scan.js';
 import { RepetitionWatch } from './repetition.js';
 
 export interface DetectorSettings {
@@ -42,8 +42,13 @@ export interface AnswerReport {
   /** From usage, else the deltas that carried something: one delta is about one token. */
   readonly completionTokens: number;
   readonly isEstimate: boolean;
+  /** As the beginning of the answer names it. */
+  readonly model: string | undefined;
+  /** The last one of chat completions, when it is one word. */
+  readonly finishReason: string | undefined;
 }
 
+const FINISH_REASON = /^\w{1,32}$/;
 const THINK_TAG = /<\/?think>/;
 const THINK_TAG_CHARS = '</think>'.length;
 
@@ -64,6 +69,7 @@ export class AnswerInspector {
   #others = 0;
   #recent = '';
   #leaksThinking = false;
+  #model: string | undefined;
   #finishReason: string | undefined;
   #promptTokens: number | undefined;
   #completionTokens: number | undefined;
@@ -93,6 +99,8 @@ export class AnswerInspector {
       promptTokens: this.#promptTokens,
       completionTokens: this.#completionTokens ?? this.#deltas,
       isEstimate: this.#completionTokens === undefined,
+      model: this.#model,
+      finishReason: FINISH_REASON.test(this.#finishReason ?? '') ? this.#finishReason : undefined,
     };
   }
 
@@ -108,6 +116,7 @@ export class AnswerInspector {
       this.#usage(scanUsage(lines));
       return;
     }
+    if (this.#deltas === 0) this.#model ??= scanModel(lines);
     const facts = scanAnswer(lines);
     this.#usage(facts);
     this.#finishReason = facts.finishReason ?? this.#finishReason;

@@ -10,6 +10,9 @@ const OTHER_FIELDS = [
 ] as const;
 const PROMPT_TOKENS = ['"prompt_tokens":', '"input_tokens":'] as const;
 const COMPLETION_TOKENS = ['"completion_tokens":', '"output_tokens":'] as const;
+const MODEL = '"model":';
+const MODEL_CHARS_MAX = 128;
+const MODEL_NAME = /^"([\w.:@/+-]+)"/;
 const FINISH_REASON = '"finish_reason":';
 
 /** What the complete lines of an answer show. */
@@ -61,6 +64,14 @@ function eachString(text: string, field: string, found: (raw: string) => void): 
     if (end > start + 1) found(text.slice(start + 1, end));
     at = text.indexOf(field, end);
   }
+}
+
+/** The model that the beginning of an answer names; undefined when it is none that could be one. */
+export function scanModel(text: string): string | undefined {
+  const at = text.indexOf(MODEL);
+  if (at < 0) return undefined;
+  const start = skipSpace(text, at + MODEL.length);
+  return MODEL_NAME.exec(text.slice(start, start + MODEL_CHARS_MAX + 2))?.[1];
 }
 
 function lastString(text: string, field: string): string | undefined {

@@ -55,6 +55,8 @@ export class RequestHealth {
   readonly attempts: AttemptRecord[] = [];
   promptTokens = 0;
   completionTokens = 0;
+  /** What the last answer that could be read says of itself. */
+  report: AnswerReport | undefined;
   readonly #registry: HealthRegistry;
   readonly #bound: BackendHealth;
   readonly #model: string | undefined;
@@ -227,6 +229,7 @@ export class RequestHealth {
 
   #count(report: AnswerReport | undefined): void {
     if (report === undefined) return;
+    this.report = report;
     this.promptTokens += report.promptTokens ?? 0;
     this.completionTokens += report.completionTokens;
     this.#registry.spend(this.#bound, report.completionTokens);

@@ -43,13 +43,14 @@ export class Exchange implements AttemptOwner {
   #attempt: Attempt | undefined;
   #trail: FailoverTrail | undefined;
   #health: RequestHealth | undefined;
-  readonly #account = new RequestAccount();
+  readonly #account: RequestAccount;
   #answered = false;
   #pause: NodeJS.Timeout | undefined;
 
   constructor(context: ProxyContext, start: ExchangeStart) {
     this.#context = context;
     this.#start = start;
+    this.#account = new RequestAccount(context.tracing?.begin(start.request));
     const query = start.target.indexOf('?');
     this.#path = query < 0 ? start.target : start.target.slice(0, query);
     this.holdsPreamble = isInterpreted(this.#path);
@@ -184,6 +185,7 @@ export class Exchange implements AttemptOwner {
 
   #wait(plan: PlannedRequest, state: Extract<FailoverState, { kind: 'waiting' }>): void {
     this.#health?.paused();
+    this.#account.waits();
     this.#pause = setTimeout(() => {
       this.#state = endWaiting(state);
       this.#tryNext(plan);
@@ -199,6 +201,7 @@ export class Exchange implements AttemptOwner {
     const { target, body, headers: own } = outgoingTo(upstream, this.#start, this.#body);
     const headers = replaceHeaders(forwardedHeaders(request, requestId), own);
     headers.push(...callerHeaders(this.#start.caller, upstream.transport));
+    this.#account.asks(upstream, headers);
     const attempt = new Attempt(this, upstream);
     this.#attempt = attempt;
     attempt.start(

@@ -8,6 +8,7 @@ import type { HealthRegistry } from '../health/health-registry.js';
 import type { RouterLimits } from '../limits.js';
 import type { RouterLog } from '../log.js';
 import type { RouterMetrics } from '../metrics.js';
+import type { Tracing } from '../tracing/request-trace.js';
 import type { Backend } from '../upstream/upstream.js';
 import type { Admission } from './admission.js';
 import type { StallWatch } from './stall-watch.js';
@@ -36,6 +37,8 @@ export interface ProxyContext {
   readonly log: RouterLog;
   /** Takes one record per request, and costs it no time. */
   readonly audit?: (record: RequestRecord) => void;
+  /** Follows requests; undefined where nobody collects traces. */
+  readonly tracing?: Tracing | undefined;
   /** Called outside of any request's path. */
   readonly onFailover: (event: Failover) => void;
 }

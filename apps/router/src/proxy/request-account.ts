@@ -2,6 +2,8 @@ import type { RouteRule } from '@sanctum/routing';
 import { answeredBy, requestRecord, type AnsweredBy } from '../audit/request-audit.js';
 import type { RequestHealth } from '../health/request-health.js';
 import type { RouterMetrics } from '../metrics.js';
+import type { RequestTrace } from '../tracing/request-trace.js';
+import type { Upstream } from '../upstream/upstream.js';
 import type { AnswerHeaders } from './answer-head.js';
 import type { ExchangeStart } from './exchange-start.js';
 import type { PlannedRequest } from './plan-request.js';
@@ -15,6 +17,11 @@ export class RequestAccount {
   #rule: RouteRule | undefined;
   #answer: AnsweredBy | undefined;
   readonly #beganMs = performance.now();
+  readonly #trace: RequestTrace | undefined;
+
+  constructor(trace?: RequestTrace) {
+    this.#trace = trace;
+  }
 
   /** When the request was read completely; 0 before. */
   get readMs(): number {
@@ -30,6 +37,16 @@ export class RequestAccount {
     this.#backend = backend;
   }
 
+  /** A URL is asked with these headers, a flat list of names and values. */
+  asks(upstream: Upstream, headers: string[]): void {
+    this.#trace?.asks(upstream, headers);
+  }
+
+  /** The URL at hand will be asked again in a moment. */
+  waits(): void {
+    this.#trace?.waits();
+  }
+
   contentSent(urlIndex: number, headers: AnswerHeaders): void {
     this.#firstContentMs = performance.now();
     this.#answer = answeredBy(urlIndex, headers);
@@ -38,19 +55,22 @@ export class RequestAccount {
   settle(context: Pick<ProxyContext, 'metrics' | 'audit'>, end: SettledRequest): void {
     this.#measure(context.metrics, end);
     const { start, plan, route, health, wasFinished } = end;
-    context.audit?.(
-      requestRecord({
-        requestId: start.requestId,
-        caller: start.caller,
-        plan,
-        route,
-        health,
-        wasFinished,
-        status: end.status === 'cancelled' ? undefined : start.response.statusCode,
-        answer: this.#answer,
-        elapsedMs: performance.now() - this.#beganMs,
-      }),
-    );
+    const settled = {
+      requestId: start.requestId,
+      caller: start.caller,
+      plan,
+      route,
+      health,
+      wasFinished,
+      status: end.status === 'cancelled' ? undefined : start.response.statusCode,
+      answer: this.#answer,
+      elapsedMs: performance.now() - this.#beganMs,
+    };
+    context.audit?.(requestRecord(settled));
+    this.#trace?.end(settled, {
+      method: start.request.method,
+      firstContentMs: this.#answer && this.#firstContentMs - this.#readMs,
+    });
   }
 
   #measure(metrics: RouterMetrics, end: SettledRequest): void {
