@@ -163,8 +163,7 @@ async function startOwn() {
 }
 
 async function start(script, args, env = {}) {
-  // As the launch wrapper starts it: a larger young generation would only cost memory.
-  const child = spawn(process.execPath, ['--max-semi-space-size=1', script, ...args], {
+  const child = spawn(process.execPath, [script, ...args], {
     stdio: ['ignore', 'pipe', 'inherit'],
     env: { ...process.env, ...env },
   });

@@ -148,13 +148,7 @@ describe('serviceSpecs', () => {
         ['engine', ['/usr/bin/node', '--max-semi-space-size=1', '/e.mjs'], ['nats']],
         [
           'router',
-          [
-            '/usr/bin/node',
-            '--max-semi-space-size=1',
-            '/r.mjs',
-            '--router-config',
-            site.paths.instanceFile,
-          ],
+          ['/usr/bin/node', '/r.mjs', '--router-config', site.paths.instanceFile],
           ['nats', 'engine'],
         ],
       ],
