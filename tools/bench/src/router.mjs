@@ -41,6 +41,7 @@ try {
     { title: 'c16, plain', connections: 16, stream: false },
     { title: 'c1, 64 chunks', connections: 1, stream: true },
     { title: 'c16, 64 chunks', connections: 16, stream: true },
+    { title: 'c1, 64 chunks 5 ms apart', connections: 1, stream: true, model: 'paced' },
   ];
   for (const load of loads) {
     const { portkey, ...others } = targets;
@@ -78,15 +79,17 @@ function report(title, results) {
   console.log(`  router / proxy req/s: ${told(ratios(rps(router), rps(proxy)))}`);
   console.log(`  router / direct req/s: ${told(ratios(rps(router), rps(direct)))}`);
   if (portkey) console.log(`  router / Portkey req/s: ${told(ratios(rps(router), rps(portkey)))}`);
+  const p50 = (side) => column(side, 'p50');
+  console.log(`  router / direct p50: ${told(ratios(p50(router), p50(direct)), 3)}`);
   console.log(
     `  added p50, router / proxy: ${(median(added(router)) / median(added(proxy))).toFixed(2)}`,
   );
 }
 
-function wrk(port, { connections, stream, upstream }) {
-  const script = path.join(folder, `${stream ? 'stream' : 'plain'}.lua`);
+function wrk(port, { connections, stream, upstream, model = 'mock' }) {
+  const script = path.join(folder, 'load.lua');
   const body = JSON.stringify({
-    model: 'mock',
+    model,
     stream,
     messages: [{ role: 'user', content: 'What is 2+2? Respond with only the number.' }],
     max_tokens: 16,
@@ -120,7 +123,7 @@ async function startRouter(upstream, tls) {
     url: `${scheme}://127.0.0.1:${upstream}/v1`,
     ...(tls === undefined ? {} : { tls: { identity: 'sanctum-server' } }),
   };
-  const router = { default: 'mock', backends: { mock: backend } };
+  const router = { default: 'mock', backends: { mock: { ...backend, models: ['paced'] } } };
   writeFileSync(
     file,
     JSON.stringify({ instance: { name: 'bench', timezone: 'UTC' }, services: { router } }),
