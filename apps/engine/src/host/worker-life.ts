@@ -50,10 +50,13 @@ export class WorkerLife {
 
   /** Called whenever the worker spoke or was given work: silence counts from now. */
   watch(owedAnswers: number): void {
+    if (owedAnswers > 0) {
+      this.#silence ??= setTimeout(this.#options.onHang, this.#options.stepTimeoutMs);
+      this.#silence.refresh();
+      return;
+    }
     clearTimeout(this.#silence);
     this.#silence = undefined;
-    if (owedAnswers === 0) return;
-    this.#silence = setTimeout(this.#options.onHang, this.#options.stepTimeoutMs);
   }
 
   #startProbe(): Probe {
