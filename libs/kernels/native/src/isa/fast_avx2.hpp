@@ -103,12 +103,12 @@ SK_INLINE __m256 load_floats(const float* p, uint32_t count) {
   return _mm256_loadu_ps(part);
 }
 
-// Terms of up to eight groups of Rows rows, which lie at packed[r] and whose first group of all is
-// first[r]; q, d and s belong to these groups, the first of which starts a chunk of 128 elements. A
-// part of each row in turn: the memory system sees even streams.
+// Dot products of up to eight groups of Rows rows, which lie at packed[r]; q belongs to these
+// groups, the first of which starts a chunk of 128 elements. A part of each row in turn: the memory
+// system sees even streams.
 template <bool Nibbles, int GroupSize, int Rows, bool Full>
-SK_INLINE void row_terms(const MatrixRows& w, const uint8_t* const* packed, const uint64_t* first,
-                         uint32_t count, const int8_t* q, __m256 d, __m256 s, float (*terms)[8]) {
+SK_INLINE void row_dots(const uint8_t* const* packed, uint32_t count, const int8_t* q,
+                        Terms* dots) {
   constexpr int vector_elements = Nibbles ? 64 : 32;
   constexpr int per_vector = GroupSize >= vector_elements ? 1 : vector_elements / GroupSize;
   constexpr int vectors = 8 / per_vector;
@@ -137,16 +137,7 @@ SK_INLINE void row_terms(const MatrixRows& w, const uint8_t* const* packed, cons
     }
   }
 #pragma GCC unroll 4
-  for (int r = 0; r < Rows; ++r) {
-    const uint64_t at = first[r];
-    _mm_prefetch((const char*)w.scales + at * 2 + kAhead / 16, _MM_HINT_T0);
-    _mm_prefetch((const char*)w.biases + at * 2 + kAhead / 16, _MM_HINT_T0);
-    const __m256 dots = _mm256_cvtepi32_ps(group_sums<per_vector>(quads[r]));
-    const __m256 scale = load_scales(w.scales, at, count, w.type);
-    const __m256 bias = load_scales(w.biases, at, count, w.type);
-    const __m256 scaled = _mm256_mul_ps(_mm256_mul_ps(scale, d), dots);
-    _mm256_store_ps(terms[r], _mm256_add_ps(scaled, _mm256_mul_ps(bias, s)));
-  }
+  for (int r = 0; r < Rows; ++r) dots[r] = _mm256_cvtepi32_ps(group_sums<per_vector>(quads[r]));
 }
 
 // acc[r] += terms[r][0], then [1], ...: the order of the specification.

@@ -98,12 +98,11 @@ SK_INLINE __m512i group_sums(const __m512i* quads) {
   }
 }
 
-// Terms of up to 16 groups of Rows rows, which lie at packed[r] and whose first group of all is
-// first[r]; q, d and s belong to these groups. A line of each row in turn: the memory system sees
-// even streams.
+// Dot products of up to 16 groups of Rows rows, which lie at packed[r]; q belongs to these groups.
+// A line of each row in turn: the memory system sees even streams.
 template <bool Nibbles, int GroupSize, int Rows, bool Full>
-SK_INLINE void row_terms(const MatrixRows& w, const uint8_t* const* packed, const uint64_t* first,
-                         uint32_t count, const int8_t* q, __m512 d, __m512 s, float (*terms)[16]) {
+SK_INLINE void row_dots(const uint8_t* const* packed, uint32_t count, const int8_t* q,
+                        Terms* dots) {
   constexpr int vector_elements = Nibbles ? 128 : 64;
   constexpr int per_vector = GroupSize >= vector_elements ? 1 : vector_elements / GroupSize;
   constexpr int vectors = 16 / per_vector;
@@ -142,16 +141,7 @@ SK_INLINE void row_terms(const MatrixRows& w, const uint8_t* const* packed, cons
       quads[r][quad] = add_quads<Nibbles>(sums[r][0], sums[r][1], sums[r][2], sums[r][3]);
   }
 #pragma GCC unroll 4
-  for (int r = 0; r < Rows; ++r) {
-    const uint64_t at = first[r];
-    _mm_prefetch((const char*)w.scales + at * 2 + kAhead / 16, _MM_HINT_T0);
-    _mm_prefetch((const char*)w.biases + at * 2 + kAhead / 16, _MM_HINT_T0);
-    const __m512 dots = _mm512_cvtepi32_ps(group_sums<per_vector>(quads[r]));
-    const __m512 scale = load_scales(w.scales, at, count, w.type);
-    const __m512 bias = load_scales(w.biases, at, count, w.type);
-    const __m512 scaled = _mm512_mul_ps(_mm512_mul_ps(scale, d), dots);
-    _mm512_store_ps(terms[r], _mm512_add_ps(scaled, _mm512_mul_ps(bias, s)));
-  }
+  for (int r = 0; r < Rows; ++r) dots[r] = _mm512_cvtepi32_ps(group_sums<per_vector>(quads[r]));
 }
 
 // acc[r] += terms[r][0], then [1], ...: the order of the specification.

@@ -119,9 +119,7 @@ static void stream_token(const FastLinear& job, const uint8_t* const* packed, co
   }
   float results[4];
   vst1q_f32(results, acc);
-  for (uint32_t r = 0; r < count; ++r)
-    job.output[(uint64_t)token * w.out + rows[r]] =
-        job.bias != nullptr ? results[r] + job.bias[rows[r]] : results[r];
+  for (uint32_t r = 0; r < count; ++r) put_result(job, token, rows[r], results[r]);
 }
 
 template <bool Nibbles, int GroupSize>

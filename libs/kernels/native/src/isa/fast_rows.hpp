@@ -1,4 +1,5 @@
-// What the vectorised `fast` paths share: how rows are dealt out, and scales in memory order.
+// What the vectorised `fast` paths share: how rows are dealt out, and where results go. A path
+// gives stream_tasks, stream_task and packed_task.
 #pragma once
 #include "isa/fast_ops.hpp"
 
@@ -9,11 +10,23 @@ constexpr uint32_t kPanelRows = 16;
 constexpr uint32_t kRowsPerTask = 32;  // packed, they stay in the L2 cache
 
 static uint32_t stream_tasks(uint32_t out);
+static void stream_task(const FastLinear& job, uint32_t task, uint8_t* scratch);
+static void packed_task(const FastLinear& job, uint32_t task, uint8_t* scratch);
 
 static uint32_t fast_tasks(const FastLinear& job) {
   const uint32_t out = job.weight.out;
   if (job.tokens > kFewTokens) return (out + kRowsPerTask - 1) / kRowsPerTask;
   return stream_tasks(out);
+}
+
+static void fast_task(const FastLinear& job, uint32_t task, uint8_t* scratch) {
+  if (job.tokens > kFewTokens) return packed_task(job, task, scratch);
+  stream_task(job, task, scratch);
+}
+
+SK_INLINE void put_result(const FastLinear& job, uint32_t token, uint32_t row, float value) {
+  float& out = job.output[(uint64_t)token * job.weight.out + row];
+  out = job.bias != nullptr ? value + job.bias[row] : value;
 }
 
 SK_INLINE uint32_t group_bytes(const MatrixRows& w) { return w.group_size / 8 * w.bits; }

@@ -1,7 +1,8 @@
 // Decode of `fast`: rows streamed from memory, one token at a time. The including file gives Terms,
-// a vector of kTerms floats, and load_floats, store_floats, row_terms and add_terms over it.
+// a vector of kTerms floats; load_floats, load_scales, store_floats and add_terms over it; and
+// row_dots, the dot products of up to kTerms groups of some rows.
 #pragma once
-#include "isa/fast_ops.hpp"
+#include "isa/fast_rows.hpp"
 
 namespace sk::SK_ISA {
 
@@ -14,6 +15,25 @@ struct StreamBlock {
   uint32_t rows[kTerms];
   uint32_t count;
 };
+
+// Terms of up to kTerms groups of Rows rows, which lie at packed[r] and whose first group of all is
+// first[r]; q, d and s belong to these groups.
+template <bool Nibbles, int GroupSize, int Rows, bool Full>
+SK_INLINE void row_terms(const MatrixRows& w, const uint8_t* const* packed, const uint64_t* first,
+                         uint32_t count, const int8_t* q, Terms d, Terms s,
+                         float (*terms)[kTerms]) {
+  Terms dots[Rows];
+  row_dots<Nibbles, GroupSize, Rows, Full>(packed, count, q, dots);
+#pragma GCC unroll 4
+  for (int r = 0; r < Rows; ++r) {
+    const uint64_t at = first[r];
+    __builtin_prefetch(w.scales + at * 2 + kAhead / 16);
+    __builtin_prefetch(w.biases + at * 2 + kAhead / 16);
+    const Terms scale = load_scales(w.scales, at, count, w.type);
+    const Terms bias = load_scales(w.biases, at, count, w.type);
+    store_floats(terms[r], scale * d * dots[r] + bias * s);
+  }
+}
 
 // Terms of kTerms groups from group `at` on, of up to four rows from row r of the block on.
 template <bool Nibbles, int GroupSize>
@@ -58,11 +78,7 @@ static void stream_token(const FastLinear& job, const StreamBlock& block, uint32
   }
   alignas(64) float results[kTerms];
   store_floats(results, acc);
-  float* output = job.output + (uint64_t)token * w.out;
-  for (uint32_t r = 0; r < block.count; ++r) {
-    const uint32_t row = block.rows[r];
-    output[row] = job.bias != nullptr ? results[r] + job.bias[row] : results[r];
-  }
+  for (uint32_t r = 0; r < block.count; ++r) put_result(job, token, block.rows[r], results[r]);
 }
 
 template <bool Nibbles>

@@ -213,11 +213,8 @@ static void amx_block(const FastLinear& job, const AmxPanels& panels, uint32_t t
     }
   }
   for (uint32_t t = 0; t < tokens; ++t) {
-    float* out = job.output + (uint64_t)(token + t) * w.out + row + at;
-    for (uint32_t r = 0; r < 32 && at + r < rows; ++r) {
-      const float value = totals[t][r / 16][r % 16];
-      out[r] = job.bias != nullptr ? value + job.bias[row + at + r] : value;
-    }
+    for (uint32_t r = 0; r < 32 && at + r < rows; ++r)
+      put_result(job, token + t, row + at + r, totals[t][r / 16][r % 16]);
   }
 }
 

@@ -2,14 +2,9 @@
 // multiplied by four tokens at a time from registers.
 #pragma once
 #include "isa/fast_avx2.hpp"
+#include "isa/pack_panels.hpp"
 
 namespace sk::SK_ISA {
-
-struct Panel {
-  uint8_t* values;  // [in / 4][16 rows][4]
-  float* scales;    // [groups][16 rows]
-  float* biases;
-};
 
 // Eight rows: lane halves [8 * half, 8 * half + 8) of every line of the panel.
 static void pack_half(const MatrixRows& w, uint32_t row, uint32_t rows, uint8_t* dst) {
@@ -43,6 +38,11 @@ static void pack_half(const MatrixRows& w, uint32_t row, uint32_t rows, uint8_t*
       _mm256_storeu_si256((__m256i*)(even + (uint64_t)group_words * 64), high_nibbles(lines[i]));
     }
   }
+}
+
+static void pack_values(const MatrixRows& w, uint32_t row, uint32_t rows, uint8_t* dst) {
+  pack_half(w, row, rows, dst);
+  pack_half(w, row + 8, rows > 8 ? rows - 8 : 0, dst + 32);
 }
 
 static void pack_scales(const MatrixRows& w, const uint8_t* base, uint32_t row, uint32_t rows,
@@ -142,44 +142,8 @@ static void multiply(const FastLinear& job, const Panel& panel, uint32_t first, 
     float results[16];
     _mm256_storeu_ps(results, total[t][0]);
     _mm256_storeu_ps(results + 8, total[t][1]);
-    float* out = job.output + (uint64_t)(first + t) * w.out + row;
-    for (uint32_t r = 0; r < rows; ++r)
-      out[r] = job.bias != nullptr ? results[r] + job.bias[row + r] : results[r];
+    for (uint32_t r = 0; r < rows; ++r) put_result(job, first + t, row + r, results[r]);
   }
-}
-
-template <int Tokens>
-static void multiply_panels(const FastLinear& job, const Panel* panels, uint32_t token,
-                            uint32_t row, uint32_t rows) {
-  for (uint32_t at = 0; at < rows; at += 16)
-    multiply<Tokens>(job, panels[at / 16], token, row + at, rows - at < 16 ? rows - at : 16);
-}
-
-static void packed_task(const FastLinear& job, uint32_t task, uint8_t* scratch) {
-  const MatrixRows& w = job.weight;
-  const uint32_t row = task * kRowsPerTask;
-  const uint32_t rows = w.out - row < kRowsPerTask ? w.out - row : kRowsPerTask;
-  Panel panels[kRowsPerTask / kPanelRows];
-  uint8_t* next = (uint8_t*)(((uintptr_t)scratch + 63) & ~(uintptr_t)63);
-  for (uint32_t p = 0; p * 16 < rows; ++p) {
-    const uint32_t begin = row + p * 16, count = rows - p * 16 < 16 ? rows - p * 16 : 16;
-    panels[p].values = next;
-    panels[p].scales = (float*)(next + panel_bytes(w));
-    panels[p].biases = panels[p].scales + (uint64_t)w.groups * 16;
-    next = (uint8_t*)(panels[p].biases + (uint64_t)w.groups * 16);
-    pack_half(w, begin, count, panels[p].values);
-    pack_half(w, begin + 8, count > 8 ? count - 8 : 0, panels[p].values + 32);
-    pack_scales(w, w.scales, begin, count, panels[p].scales);
-    pack_scales(w, w.biases, begin, count, panels[p].biases);
-  }
-  uint32_t t = 0;
-  for (; t + 4 <= job.tokens; t += 4) multiply_panels<4>(job, panels, t, row, rows);
-  for (; t < job.tokens; ++t) multiply_panels<1>(job, panels, t, row, rows);
-}
-
-static void fast_task(const FastLinear& job, uint32_t task, uint8_t* scratch) {
-  if (job.tokens > kFewTokens) return packed_task(job, task, scratch);
-  stream_task(job, task, scratch);
 }
 
 }  // namespace sk::SK_ISA

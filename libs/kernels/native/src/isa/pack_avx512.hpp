@@ -203,9 +203,4 @@ static void packed_task(const FastLinear& job, uint32_t task, uint8_t* scratch) 
   multiply_tokens<1>(job, packed, row, rows);
 }
 
-static void fast_task(const FastLinear& job, uint32_t task, uint8_t* scratch) {
-  if (job.tokens > kFewTokens) return packed_task(job, task, scratch);
-  stream_task(job, task, scratch);
-}
-
 }  // namespace sk::SK_ISA
