@@ -14,16 +14,7 @@ export {
 } from './instance-schema.js';
 export { INSTANCE_BYTES_MAX, loadInstance, parseInstance } from './load-instance.js';
 export { modelTrustFiles, type ModelTrustFiles } from './model-trust.js';
-export {
-  applyPorts,
-  pickFreePorts,
-  PORT_NAMES,
-  PORT_SETTINGS,
-  portsOf,
-  readPorts,
-  writePorts,
-  type PortName,
-  type PortTable,
-} from './ports.js';
+export { PORT_NAMES, PORT_SETTINGS, portsOf, type PortName, type PortTable } from './port-table.js';
+export { applyPorts, pickFreePorts, readPorts, writePorts } from './ports.js';
 export { isPublicHost } from './upstream-url.js';
 export { readSecrets, SECRET_BYTES_MAX, secretNames } from './secret-files.js';

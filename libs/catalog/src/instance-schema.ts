@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { engineSection, natsSection } from './engine-section.js';
-import { PORT_SETTINGS, portCollisions, portsOf } from './ports.js';
 import { fallbackSection } from './fallback-section.js';
+import { PORT_SETTINGS, portCollisions, portsOf } from './port-table.js';
 import { routerSection } from './router-section.js';
 import { section } from './sections.js';
 

@@ -5,7 +5,8 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { writeExampleInstance } from './example.js';
 import { homePaths } from './home-paths.js';
 import { loadInstance } from './load-instance.js';
-import { pickFreePorts, PORT_NAMES, portsOf, readPorts, writePorts } from './ports.js';
+import { PORT_NAMES, portsOf } from './port-table.js';
+import { pickFreePorts, readPorts, writePorts } from './ports.js';
 
 let home = '';
 beforeAll(() => {

@@ -6,73 +6,13 @@ import { messageOf, SanctumError } from '@sanctum/errors';
 import { writeFileAtomic } from './atomic-file.js';
 import { errnoOf } from './errno.js';
 import type { BackendSection, Instance } from './instance-schema.js';
-
-/** Every port one instance listens on. */
-export const PORT_NAMES = [
-  'nats',
-  'nats.monitor',
-  'engine.plain',
-  'engine.tls',
-  'router',
-  'router.tls',
-  'fallback',
-] as const;
-export type PortName = (typeof PORT_NAMES)[number];
-export type PortTable = Readonly<Partial<Record<PortName, number>>>;
+import { PORT_NAMES, portsOf, type PortTable } from './port-table.js';
 
 const LOOPBACK = new Set(['127.0.0.1', 'localhost', '[::1]', '0.0.0.0']);
 const portsFileSchema = z.strictObject({
   version: z.literal(1),
   ports: z.partialRecord(z.enum(PORT_NAMES), z.int().min(1).max(65_535)),
 });
-
-/** The ports an instance is configured to listen on; only those of enabled services. */
-export function portsOf(instance: Instance): PortTable {
-  const { nats, engine, router, fallback } = instance.services;
-  return {
-    ...(fallback?.enabled === true ? { fallback: fallback.port } : {}),
-    ...(nats?.enabled === true ? { nats: nats.port, 'nats.monitor': nats.monitor_port } : {}),
-    ...(engine?.enabled === true
-      ? {
-          ...(engine.listeners.plain.enabled
-            ? { 'engine.plain': engine.listeners.plain.port }
-            : {}),
-          'engine.tls': engine.listeners.tls.port,
-        }
-      : {}),
-    ...(router?.enabled === true
-      ? {
-          router: router.port,
-          ...(router.tls === undefined ? {} : { 'router.tls': router.tls.port }),
-        }
-      : {}),
-  };
-}
-
-/** Where instance.yaml sets each port. */
-export const PORT_SETTINGS = {
-  nats: ['services', 'nats', 'port'],
-  'nats.monitor': ['services', 'nats', 'monitor_port'],
-  'engine.plain': ['services', 'engine', 'listeners', 'plain', 'port'],
-  'engine.tls': ['services', 'engine', 'listeners', 'tls', 'port'],
-  router: ['services', 'router', 'port'],
-  'router.tls': ['services', 'router', 'tls', 'port'],
-  fallback: ['services', 'fallback', 'port'],
-} as const satisfies Record<PortName, readonly string[]>;
-
-/** Ports named twice; 0 (the system chooses) never collides. */
-export function portCollisions(ports: PortTable): { name: PortName; with: PortName }[] {
-  const owners = new Map<number, PortName>();
-  return PORT_NAMES.flatMap((name) => {
-    const port = ports[name];
-    if (port === undefined || port === 0) {
-      return [];
-    }
-    const owner = owners.get(port);
-    owners.set(port, owner ?? name);
-    return owner === undefined ? [] : [{ name, with: owner }];
-  });
-}
 
 /** Replaces ports, and moves backend URLs that point at a replaced port of this machine. */
 export function applyPorts(instance: Instance, ports: PortTable): Instance {
