@@ -132,7 +132,6 @@ describe('certs migration', () => {
     const counts = await TransportCounts.open({ file, onProblem, now: () => now });
     now = new Date();
     counts.count({ transport: 'mtls', identity: 'sanctum-server' });
-    counts.write();
     expect(await run('certs', 'migration')).toMatch(
       /engine +mtls +sanctum-server +1 [^]*Bearer may be retired.*--no-plain/,
     );
