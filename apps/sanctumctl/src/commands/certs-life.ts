@@ -95,6 +95,8 @@ export async function certsRollover(
       await startRollover(site, instance, terminal);
       return;
     case 'finish': {
+      // Who still serves with a certificate of the old CA would be refused from here on.
+      await untilTakenOver(paths, IDENTITIES);
       const archived = await dropOldAuthority(paths);
       await announceIdentities(site, instance);
       archived.forEach((path) => terminal.say(`kept as  ${path}`));
