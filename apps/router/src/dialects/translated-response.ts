@@ -12,6 +12,7 @@ import type { RouterLimits } from '../limits.js';
 import type { ClientResponse } from './client-response.js';
 import { headerOf, withoutContentHeaders } from './flat-headers.js';
 import { readJsonAnswer, completionAsChunks } from './whole-answer.js';
+import { WrappedResponse } from './wrapped-response.js';
 
 export interface TranslatedResponseOptions {
   readonly dialect: Exclude<Dialect, 'chat'>;
@@ -31,20 +32,17 @@ type Mode =
   | 'over';
 
 /** What an exchange answers through when the client speaks another dialect than chat. */
-export class TranslatedResponse implements ClientResponse {
-  readonly #response: ServerResponse;
+export class TranslatedResponse extends WrappedResponse implements ClientResponse {
   readonly #options: TranslatedResponseOptions;
   #mode: Mode = 'through';
   #translation: Translation | undefined;
-  #status = 0;
-  #headers: string[] = [];
   #held: Buffer[] = [];
   #heldBytes = 0;
   readonly #decoder = new EventStreamDecoder();
   #stream: AnswerStream | undefined;
 
   constructor(response: ServerResponse, options: TranslatedResponseOptions) {
-    this.#response = response;
+    super(response);
     this.#options = options;
   }
 
@@ -60,37 +58,17 @@ export class TranslatedResponse implements ClientResponse {
     return this.#translation !== undefined;
   }
 
-  get headersSent(): boolean {
-    return this.#status > 0;
-  }
-
-  get writableFinished(): boolean {
-    return this.#response.writableFinished;
-  }
-
-  get statusCode(): number {
-    return this.#response.headersSent ? this.#response.statusCode : this.#status;
-  }
-
-  on(event: 'close', listener: () => void): void {
-    this.#response.on(event, listener);
-  }
-
-  once(event: 'drain', listener: () => void): void {
-    this.#response.once(event, listener);
-  }
-
   destroy(): void {
     this.#mode = 'over';
-    this.#response.destroy();
+    this.inner.destroy();
   }
 
   writeHead(status: number, headers: string[]): void {
-    this.#status = status;
-    this.#headers = headers;
+    this.status = status;
+    this.headers = headers;
     if (this.#options.dialect === 'messages') headers.push('request-id', this.#options.requestId);
     this.#mode = this.#modeOf(status, headers);
-    if (this.#mode === 'through') this.#response.writeHead(status, headers);
+    if (this.#mode === 'through') this.inner.writeHead(status, headers);
     if (this.#mode !== 'stream') return;
     if (this.#translation?.stream !== true) {
       this.#fail(new SanctumError('upstream_failed', 'The upstream streams unasked.'));
@@ -106,7 +84,7 @@ export class TranslatedResponse implements ClientResponse {
   write(chunk: Buffer | string): boolean {
     switch (this.#mode) {
       case 'through':
-        return this.#response.write(chunk);
+        return this.inner.write(chunk);
       case 'stream':
         return this.#writeEvents(this.#translated(chunk));
       case 'whole':
@@ -123,12 +101,12 @@ export class TranslatedResponse implements ClientResponse {
     const chunk = typeof last === 'string' ? Buffer.from(last, encoding) : last;
     switch (mode) {
       case 'through':
-        this.#response.end(chunk);
+        this.inner.end(chunk);
         return;
       case 'stream': {
         const rest = chunk === undefined ? '' : this.#translated(chunk);
         this.#mode = 'over';
-        this.#response.end(rest + (this.#stream?.end() ?? ''));
+        this.inner.end(rest + (this.#stream?.end() ?? ''));
         return;
       }
       case 'whole':
@@ -160,7 +138,7 @@ export class TranslatedResponse implements ClientResponse {
     const body = Buffer.concat(this.#held);
     this.#held = [];
     if (mode === 'error') {
-      this.#send(this.#status, messagesError(errorOf(body), this.#status));
+      this.#send(this.status, messagesError(errorOf(body), this.status));
       return;
     }
     const max = this.#options.limits.translatedAnswerBytesMax;
@@ -168,7 +146,7 @@ export class TranslatedResponse implements ClientResponse {
       if (this.#heldBytes > max) {
         throw new SanctumError('upstream_failed', `The upstream's answer exceeds ${max} bytes.`);
       }
-      const encoding = headerOf(this.#headers, 'content-encoding');
+      const encoding = headerOf(this.headers, 'content-encoding');
       this.#answer(readJsonAnswer(body, { encoding, bytesMax: max }));
     } catch (error) {
       this.#fail(error);
@@ -179,19 +157,19 @@ export class TranslatedResponse implements ClientResponse {
     const translation = this.#translation;
     if (translation === undefined) return;
     if (!translation.stream) {
-      this.#send(this.#status, translation.answer(completion, this.#stamp()));
+      this.#send(this.status, translation.answer(completion, this.#stamp()));
       return;
     }
     const stream = translation.openStream(this.#stamp());
     const events = completionAsChunks(completion).map((data) => stream.push(data));
     this.#mode = 'over';
-    this.#response.writeHead(this.#status, streamHeaders(this.#headers));
-    this.#response.end(events.join('') + stream.end());
+    this.inner.writeHead(this.status, streamHeaders(this.headers));
+    this.inner.end(events.join('') + stream.end());
   }
 
   #beginStream(translation: Translation): void {
     this.#stream = translation.openStream(this.#stamp());
-    this.#response.writeHead(this.#status, streamHeaders(this.#headers));
+    this.inner.writeHead(this.status, streamHeaders(this.headers));
   }
 
   /** Events for the client; a fault of the upstream ends the stream with one of its own. */
@@ -212,7 +190,7 @@ export class TranslatedResponse implements ClientResponse {
   }
 
   #writeEvents(text: string): boolean {
-    return text === '' ? true : this.#response.write(text);
+    return text === '' ? true : this.inner.write(text);
   }
 
   #fail(error: unknown): void {
@@ -224,10 +202,10 @@ export class TranslatedResponse implements ClientResponse {
   #send(status: number, body: object): void {
     this.#mode = 'over';
     const bytes = Buffer.from(JSON.stringify(body));
-    const headers = withoutContentHeaders(this.#headers);
+    const headers = withoutContentHeaders(this.headers);
     headers.push('content-type', 'application/json', 'content-length', String(bytes.length));
-    this.#response.writeHead(status, headers);
-    this.#response.end(bytes);
+    this.inner.writeHead(status, headers);
+    this.inner.end(bytes);
   }
 
   #stamp(): AnswerStamp {

@@ -4,6 +4,7 @@ import { eventEnd } from '@sanctum/routing';
 import type { ClientResponse } from '../dialects/client-response.js';
 import { headerOf, withoutContentHeaders } from '../dialects/flat-headers.js';
 import { readJsonAnswer } from '../dialects/whole-answer.js';
+import { WrappedResponse } from '../dialects/wrapped-response.js';
 import { sendError } from '../proxy/error-answer.js';
 
 type Mode =
@@ -24,84 +25,61 @@ const DATA_LINE = /^data: ?(.*)$/gm;
  * of a stream whole events, as the relay writes them, and a part of an event that is too long for it
  * as it is.
  */
-export class StrippedResponse implements ClientResponse {
-  readonly #response: ClientResponse;
+export class StrippedResponse extends WrappedResponse implements ClientResponse {
   readonly #bytesMax: number;
   readonly #stripper = new CompletionStreamStripper();
   #mode: Mode = 'through';
-  #status = 0;
-  #headers: string[] = [];
   #held: Buffer[] = [];
   #heldBytes = 0;
 
   constructor(response: ClientResponse, { bytesMax }: { readonly bytesMax: number }) {
-    this.#response = response;
+    super(response);
     this.#bytesMax = bytesMax;
-  }
-
-  get headersSent(): boolean {
-    return this.#status > 0;
-  }
-
-  get writableFinished(): boolean {
-    return this.#response.writableFinished;
-  }
-
-  get statusCode(): number {
-    return this.#response.headersSent ? this.#response.statusCode : this.#status;
-  }
-
-  on(event: 'close', listener: () => void): void {
-    this.#response.on(event, listener);
-  }
-
-  once(event: 'drain', listener: () => void): void {
-    this.#response.once(event, listener);
   }
 
   destroy(): void {
     this.#mode = 'over';
-    this.#response.destroy();
+    this.inner.destroy();
   }
 
   writeHead(status: number, headers: string[]): void {
-    this.#status = status;
-    this.#headers = headers;
+    this.status = status;
+    this.headers = headers;
     this.#mode = modeOf(headers);
     if (this.#mode === 'whole') return;
     if (this.#mode === 'stream' && headerOf(headers, 'content-encoding') !== undefined) {
       this.#fail(new SanctumError('upstream_failed', 'The upstream encoded its stream unasked.'));
       return;
     }
-    this.#response.writeHead(status, headers);
+    this.inner.writeHead(status, headers);
   }
 
-  write(chunk: Buffer | string, encoding?: BufferEncoding): boolean {
+  write(chunk: Buffer | string): boolean {
     switch (this.#mode) {
       case 'through':
-        return this.#response.write(bytesOf(chunk, encoding));
+        return this.inner.write(bytesOf(chunk));
       case 'stream': {
-        const out = this.#events(bytesOf(chunk, encoding));
-        return out.length === 0 || this.#response.write(out);
+        const out = this.#events(bytesOf(chunk));
+        return out.length === 0 || this.inner.write(out);
       }
       case 'whole':
-        this.#hold(bytesOf(chunk, encoding));
+        this.#hold(bytesOf(chunk));
         return true;
       case 'over':
         return true;
     }
   }
 
-  end(chunk: Buffer | string = '', encoding?: BufferEncoding): void {
+  end(chunk: Buffer | string = '', encoding?: 'latin1'): void {
     const bytes = bytesOf(chunk, encoding);
     switch (this.#mode) {
       case 'through':
-        this.#response.end(bytes);
+        this.inner.end(bytes);
         return;
       case 'stream': {
         const last = this.#events(bytes);
         this.#mode = 'over';
-        this.#response.end(Buffer.concat([last, this.#owed()]));
+        this.inner.end(Buffer.concat([last, this.#owed()]));
         return;
       }
       case 'whole':
@@ -130,13 +108,13 @@ export class StrippedResponse implements ClientResponse {
     const body = Buffer.concat(this.#held);
     this.#held = [];
     try {
-      const encoding = headerOf(this.#headers, 'content-encoding');
+      const encoding = headerOf(this.headers, 'content-encoding');
       const isSuspect = encoding !== undefined || hasSign(body);
       const completion = isSuspect
         ? readJsonAnswer(body, { encoding, bytesMax: this.#bytesMax })
         : undefined;
       const stripped = stripCompletion(completion);
-      if (stripped === completion) this.#send(this.#headers, body);
+      if (stripped === completion) this.#send(this.headers, body);
       else this.#sendJson(stripped);
     } catch (error) {
       this.#fail(error);
@@ -145,20 +123,20 @@ export class StrippedResponse implements ClientResponse {
 
   #sendJson(completion: unknown): void {
     const bytes = Buffer.from(JSON.stringify(completion));
-    const headers = withoutContentHeaders(this.#headers);
+    const headers = withoutContentHeaders(this.headers);
     headers.push('content-type', 'application/json', 'content-length', String(bytes.length));
     this.#send(headers, bytes);
   }
 
   #send(headers: string[], body: Buffer): void {
     this.#mode = 'over';
-    this.#response.writeHead(this.#status, headers);
-    this.#response.end(body);
+    this.inner.writeHead(this.status, headers);
+    this.inner.end(body);
   }
 
   #fail(error: unknown): void {
     this.#mode = 'over';
-    sendError(this.#response, error, withoutContentHeaders(this.#headers));
+    sendError(this.inner, error, withoutContentHeaders(this.headers));
   }
 
   /** The same bytes where there is nothing to strip. */
@@ -203,7 +181,7 @@ function modeOf(headers: readonly string[]): Mode {
   return type.includes('json') ? 'whole' : 'through';
 }
 
-function bytesOf(chunk: Buffer | string, encoding?: BufferEncoding): Buffer {
+function bytesOf(chunk: Buffer | string, encoding?: 'latin1'): Buffer {
   return typeof chunk === 'string' ? Buffer.from(chunk, encoding) : chunk;
 }
 
