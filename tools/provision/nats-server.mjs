@@ -6,7 +6,6 @@
 //   --json  {"path", "version", "source", "vulnerable"} instead of the path
 //   --yes   let brew install without asking (also when CI is set)
 import { spawnSync } from 'node:child_process';
-import { pathToFileURL } from 'node:url';
 import {
   filesInCache,
   filesOnPath,
@@ -14,6 +13,7 @@ import {
   keepFromDebian,
   keepInCache,
   run,
+  runAsProgram,
   tell,
 } from './program-cache.mjs';
 
@@ -111,11 +111,4 @@ function main(args) {
   console.log(args.includes('--json') ? JSON.stringify(found) : found.path);
 }
 
-if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
-  try {
-    main(process.argv.slice(2));
-  } catch (error) {
-    tell(error.message);
-    process.exitCode = 1;
-  }
-}
+runAsProgram(import.meta.url, main);

@@ -3,6 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
+import { pathToFileURL } from 'node:url';
 
 /** Files called `name` in the absolute folders of PATH. */
 export function filesOnPath(env, name) {
@@ -99,6 +100,17 @@ export function run(file, args, env, cwd) {
 
 export function tell(line) {
   process.stderr.write(`${line}\n`);
+}
+
+/** Runs `main` with the arguments when the module is the program, and tells what it throws. */
+export function runAsProgram(moduleUrl, main) {
+  if (moduleUrl !== pathToFileURL(process.argv[1] ?? '').href) return;
+  try {
+    main(process.argv.slice(2));
+  } catch (error) {
+    tell(error.message);
+    process.exitCode = 1;
+  }
 }
 
 function cacheFolder(env, name) {

@@ -5,12 +5,12 @@
 //   --find  look only, fetch nothing
 //   --yes   let brew install without asking (also when CI is set)
 import { spawnSync } from 'node:child_process';
-import { pathToFileURL } from 'node:url';
 import {
   filesInCache,
   filesOnPath,
   installWithBrew,
   keepFromDebian,
+  runAsProgram,
   tell,
 } from './program-cache.mjs';
 
@@ -59,11 +59,4 @@ function main(args) {
   console.log(found.path);
 }
 
-if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
-  try {
-    main(process.argv.slice(2));
-  } catch (error) {
-    tell(error.message);
-    process.exitCode = 1;
-  }
-}
+runAsProgram(import.meta.url, main);
