@@ -9,7 +9,13 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { describeCertificate, listCertificates, TransportCounts } from '@sanctum/identity';
+import {
+  CertificateHolder,
+  describeCertificate,
+  listCertificates,
+  TransportCounts,
+  watchFiles,
+} from '@sanctum/identity';
 import { EXIT } from './exit-codes.js';
 import { startRenewalJob } from './instance/renewal-job.js';
 import type { Site } from './instance/site.js';
@@ -119,7 +125,45 @@ describe('certs rollover', () => {
     expect(operator.codes).toEqual([]);
     await expect(run('certs', 'rollover', 'finish')).rejects.toThrow(/no rollover to finish/);
   });
+
+  it('keeps the old CA until a service that is late shows its new certificate', async () => {
+    const { paths } = site();
+    await run('certs', 'rollover', 'start');
+    const authorities: (number | undefined)[] = [];
+    const watch = watchFiles({
+      paths: [join(paths.certs, 'server.crt')],
+      onChange: () => Promise.resolve(),
+      onProblem: (error) => {
+        throw error;
+      },
+    });
+    await watch.ready;
+    const isLate = (): boolean => authorities.length < 10;
+    const late = await CertificateHolder.open({
+      home: paths,
+      identity: 'engine',
+      pollMs: 50,
+      watches: () => {
+        if (isLate()) authorities.push(authoritiesIn(paths.ca.cert));
+        return [{ ...watch, taken: isLate() ? 'the one before' : watch.taken }];
+      },
+      onProblem: (error) => {
+        throw error;
+      },
+    });
+    try {
+      await run('certs', 'rollover', 'finish');
+    } finally {
+      watch.close();
+      await late.close();
+    }
+    expect(authorities).toEqual(Array.from({ length: 10 }, () => 2));
+    expect(authoritiesIn(paths.ca.cert)).toBe(1);
+  });
 });
+
+const authoritiesIn = (file: string): number | undefined =>
+  readFileSync(file, 'utf8').match(/BEGIN CERT/g)?.length;
 
 describe('certs migration', () => {
   it('counts by identity, and says when bearer may go', async () => {
