@@ -206,9 +206,11 @@ export class RequestHealth {
     errorClass: string,
   ): void {
     const nowMs = this.#registry.now();
-    const isFault = result.outcomeClass === 'target_fault';
-    if (isFault) url.lastError = { errorClass, atMs: nowMs };
-    const { before, after } = url.record(model, { ...result, passage, nowMs });
+    if (result.outcomeClass === 'target_fault') url.lastError = { errorClass, atMs: nowMs };
+    // Written out: a spread that adds to its copy costs a tenth of a request in Node 20.
+    const { outcomeClass, isConnectFailure } = result;
+    const told = { outcomeClass, isConnectFailure, passage, nowMs };
+    const { before, after } = url.record(model, told);
     if (before === after) return;
     this.#registry.revision++;
     const isOpen = after.kind !== 'closed';

@@ -118,7 +118,7 @@ export class Exchange implements AttemptOwner {
       return;
     }
     if (movesOn(outcome)) this.#trailOf(plan).failed(attempt.upstream, end);
-    this.#follow(plan, attempt, { ...end, outcome });
+    this.#follow(plan, attempt, outcome === end.outcome ? end : { ...end, outcome });
   }
 
   #follow(plan: PlannedRequest, attempt: Attempt, end: AttemptEnd): void {
@@ -234,7 +234,7 @@ export class Exchange implements AttemptOwner {
     const headers = answerHeaders(answer.headers, provenanceOf(this.#start, this.#plan, urlIndex));
     if (status < 400) {
       response.writeHead(status, headers);
-      sendWhole(response, answer);
+      sendWhole(response, answer, this.#context.admission.inFlight);
       this.#account.contentSent(urlIndex, answer.headers);
       return;
     }
