@@ -6,15 +6,23 @@ import { setTimeout as delay } from 'node:timers/promises';
 const LISTEN = '0A';
 const SOCKETS_WAIT_S = 90;
 
-/** Watches the processes of one service; its memory is the sum of their PSS. */
+/**
+ * Watches the processes of one service; its memory is the sum of their PSS. With `collect`, a child
+ * that runs soak-collect.mjs, garbage is collected once a minute, and what is left is a sample too.
+ */
 export class Watch {
   samples = [];
+  collected = [];
   #timer;
+  #minutely;
+  #collect;
   #begunMs = 0;
 
-  constructor(name, pids) {
+  constructor(name, pids, collect) {
     this.name = name;
     this.pids = pids;
+    this.#collect = collect;
+    collect?.on('message', ({ liveMb }) => this.#left(liveMb));
     this.socketsBefore = this.sockets();
     this.handlesBefore = this.#handles();
   }
@@ -22,10 +30,12 @@ export class Watch {
   start(everyMs) {
     this.#begunMs = performance.now();
     this.#timer = setInterval(() => this.#sample(), everyMs);
+    this.#minutely = setInterval(() => this.#collect?.send('collect'), 60_000);
   }
 
   stop() {
     clearInterval(this.#timer);
+    clearInterval(this.#minutely);
   }
 
   get megabytes() {
@@ -49,25 +59,38 @@ export class Watch {
 
   /** Of the samples after `settleMinutes`. */
   judge(settleMinutes) {
-    const settled = this.samples.filter(({ hours }) => hours * 60 >= settleMinutes);
-    const values = settled.map(({ mb }) => mb);
+    const settled = (samples) => samples.filter(({ hours }) => hours * 60 >= settleMinutes);
+    const seen = settled(this.samples);
+    const values = seen.map(({ mb }) => mb);
+    const collected = settled(this.collected);
     return {
-      samples: settled.length,
+      samples: seen.length,
       firstMb: rounded(values[0]),
       lastMb: rounded(values.at(-1)),
       peakMb: rounded(Math.max(...values)),
-      ...slopeOf(settled),
-      floorSlopeMbH: slopeOf(floors(settled)).slopeMbH,
+      slope: slopeOf(seen),
+      floorSlope: slopeOf(floors(seen)),
+      ...(collected.length > 2 && {
+        collectedSlope: slopeOf(collected),
+        liveSlope: slopeOf(collected.map(({ hours, liveMb }) => ({ hours, mb: liveMb }))),
+      }),
     };
   }
 
   #sample() {
-    const hours = (performance.now() - this.#begunMs) / 3_600_000;
     try {
-      this.samples.push({ hours, mb: this.megabytes });
+      this.samples.push({ hours: this.#hours(), mb: this.megabytes });
     } catch {
       // The process is gone; that is noticed elsewhere.
     }
+  }
+
+  #left(liveMb) {
+    this.collected.push({ hours: this.#hours(), mb: this.megabytes, liveMb });
+  }
+
+  #hours() {
+    return (performance.now() - this.#begunMs) / 3_600_000;
   }
 
   #handles() {
@@ -83,10 +106,10 @@ export function slopeOf(samples) {
   const slope = samples.reduce((sum, { hours, mb }) => sum + (hours - x) * (mb - y), 0) / spread;
   const rest = samples.reduce((sum, { hours, mb }) => sum + (mb - y - slope * (hours - x)) ** 2, 0);
   const error = Math.sqrt(rest / Math.max(1, samples.length - 2) / spread);
-  return { slopeMbH: rounded(slope), slopeErrorMbH: rounded(error) };
+  return { mbH: rounded(slope), errorMbH: rounded(error) };
 }
 
-/** The least of each minute: what collecting garbage cannot free. */
+/** The least of each minute. */
 export function floors(samples) {
   const byMinute = new Map();
   for (const sample of samples) {
