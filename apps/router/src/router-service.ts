@@ -95,6 +95,7 @@ export function routerService(options: RouterOptions, parts: RouterParts): Servi
     module: ControlModule.with({ ...shared, probe, models }),
     intercept: (next, context) =>
       openFrontDoor({ ...proxyContext(shared, context), ...told, audit }, next),
+    onUnreadable: (refused) => refusals.unreadable(refused),
     health: async () => {
       const backends = await probe.states();
       const byDefault = backends.find(({ name }) => name === routes.current().table.defaultBackend);

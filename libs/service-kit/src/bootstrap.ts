@@ -46,6 +46,7 @@ export async function bootstrapService(options: ServiceOptions): Promise<Running
       limits: { ...HTTP_LIMITS, ...options.http },
       source: options.name,
       logger: context.logger,
+      onUnreadable: options.onUnreadable,
     });
     const holder = await holdCertificate(options, context);
     return announce(options, { ...http, listeners, counts, holder });

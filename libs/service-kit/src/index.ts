@@ -22,6 +22,7 @@ export {
   type HttpLimits,
   type ListenerOptions,
   type RequestHandler,
+  type UnreadableRequest,
 } from './listeners.js';
 export { createLogger, NestLogger, type LoggerOptions, type LogLevel } from './logger.js';
 export {

@@ -24,6 +24,7 @@ export interface ListenerOptions {
 }
 
 export interface HttpLimits {
+  /** Of a TLS handshake too. */
   readonly headersTimeoutMs: number;
   readonly requestTimeoutMs: number;
   readonly keepAliveTimeoutMs: number;
@@ -48,12 +49,20 @@ export interface BoundAddress {
   readonly url: string;
 }
 
+/** What Node's parser refused: it never became a request. */
+export interface UnreadableRequest {
+  readonly status: number;
+  readonly code: string;
+  readonly socket: Socket;
+}
+
 export interface BindOptions {
   readonly listeners: readonly ListenerOptions[];
   readonly handler: RequestHandler;
   readonly limits: HttpLimits;
   readonly source: string;
   readonly logger: Logger;
+  readonly onUnreadable?: ((refused: UnreadableRequest) => void) | undefined;
 }
 
 const RETRY_MS = 5000;
@@ -139,7 +148,7 @@ export class Listeners {
   }
 
   #create(listener: ListenerOptions): Server {
-    const { limits, source, logger } = this.#options;
+    const { limits, logger } = this.#options;
     const handler: RequestHandler = (request, response) => {
       remember(response);
       this.#options.handler(request, response);
@@ -149,6 +158,7 @@ export class Listeners {
       headersTimeout: limits.headersTimeoutMs,
       requestTimeout: limits.requestTimeoutMs,
       keepAliveTimeout: limits.keepAliveTimeoutMs,
+      handshakeTimeout: limits.headersTimeoutMs,
       connectionsCheckingInterval: Math.min(1000, limits.headersTimeoutMs),
     };
     const server = createFor(listener, options, { handler, logger, isBusy });
@@ -158,10 +168,24 @@ export class Listeners {
     });
     server.maxConnections = limits.connectionsMax;
     server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
-      if (mayReply(socket)) refuseClient(error, socket, source);
+      if (mayReply(socket)) this.#refuse(error, socket);
       else socket.destroy();
     });
     return server;
+  }
+
+  #refuse(error: NodeJS.ErrnoException, socket: Socket): void {
+    // Before the end of its handshake a connection would keep an answer for ever.
+    const isOpen = this.#connections.has(socket);
+    if (!isOpen || error.code === 'ECONNRESET' || !socket.writable) {
+      socket.destroy();
+      return;
+    }
+    const fault = CLIENT_FAULTS[error.code ?? ''] ?? MALFORMED;
+    const { status, refusal } = fault;
+    // A request whose body did not come in time has an end of its own.
+    if (!isBusy(socket)) this.#options.onUnreadable?.({ status, code: refusal.code, socket });
+    refuseClient(fault, socket, this.#options.source);
   }
 }
 
@@ -218,12 +242,8 @@ function bindError(listener: ListenerOptions, cause: unknown): SanctumError {
 }
 
 /** What Node's parser refuses never reaches a route; the client still gets an envelope. */
-function refuseClient(error: NodeJS.ErrnoException, socket: Socket, source: string): void {
-  if (error.code === 'ECONNRESET' || !socket.writable) {
-    socket.destroy();
-    return;
-  }
-  const { status, reason, refusal } = CLIENT_FAULTS[error.code ?? ''] ?? MALFORMED;
+function refuseClient(fault: ClientFault, socket: Socket, source: string): void {
+  const { status, reason, refusal } = fault;
   const reply = errorReply(refusal, source);
   socket.end(
     `HTTP/1.1 ${status} ${reason}\r\n` +

@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import type { IncomingMessage } from 'node:http';
 import { Agent, request } from 'node:https';
 import { readdir, readFile } from 'node:fs/promises';
+import { connect } from 'node:net';
 import { join } from 'node:path';
 import { TLSSocket } from 'node:tls';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
@@ -29,6 +30,8 @@ class EmptyModule {}
 
 const ROTATIONS = 10;
 const CLIENTS = 8;
+/** Enough for handshakes on a busy machine, far below Node's own two minutes. */
+const HANDSHAKE_MS = 3_000;
 let home: TempHome;
 let live: LiveTls;
 let service: RunningService;
@@ -47,6 +50,7 @@ beforeEach(async () => {
     listeners: [{ name: 'mtls', host: '127.0.0.1', port: 0, tls: live }],
     logger: pino({ level: 'silent' }),
     ownsProcess: false,
+    http: { headersTimeoutMs: HANDSHAKE_MS },
     transportFile: join(home.paths.state, 'transport', 'engine.json'),
     certificate: { home: home.paths },
     intercept: (next) => (incoming, response) => {
@@ -118,6 +122,15 @@ const renewal = () => ({
 });
 
 describe('a listener that follows its files', () => {
+  it('ends a connection that never begins its handshake', async () => {
+    const silent = connect(service.addresses[0]?.port ?? 0, '127.0.0.1');
+    silent.resume().on('error', () => undefined);
+    await once(silent, 'connect');
+    const begunMs = performance.now();
+    await once(silent, 'close');
+    expect(performance.now() - begunMs).toBeGreaterThan(HANDSHAKE_MS / 2);
+  });
+
   it(`answers every request over ${ROTATIONS} rotations under load`, async () => {
     const failures: unknown[] = [];
     let answered = 0;

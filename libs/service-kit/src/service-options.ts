@@ -6,7 +6,12 @@ import type { FileWatch, TlsPaths } from '@sanctum/identity';
 import type { Logger } from 'pino';
 import type { Bus } from './bus.js';
 import type { HealthCheck } from './health.js';
-import type { HttpLimits, ListenerOptions, RequestHandler } from './listeners.js';
+import type {
+  HttpLimits,
+  ListenerOptions,
+  RequestHandler,
+  UnreadableRequest,
+} from './listeners.js';
 import type { Metrics } from './metrics.js';
 import type { ServiceAudit } from './service-audit.js';
 import type { StateHolder } from './service-state.js';
@@ -54,6 +59,8 @@ export interface ServiceOptions {
   readonly configure?: (context: HttpContext) => void | Promise<void>;
   /** Takes requests before Fastify does; call `next` for those that are not its own. */
   readonly intercept?: (next: RequestHandler, context: ServiceContext) => RequestHandler;
+  /** Told of what Node's parser refused. */
+  readonly onUnreadable?: (refused: UnreadableRequest) => void;
   readonly health?: HealthCheck;
   /** Finishes work under way; what is left when `deadline` fires is cut. */
   readonly drain?: (deadline: AbortSignal) => Promise<void>;

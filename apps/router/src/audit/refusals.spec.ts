@@ -1,4 +1,6 @@
+import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
@@ -10,6 +12,15 @@ import { REFUSALS_LISTED_MAX } from './refusal-window.js';
 
 const QUESTION = { model: 'm', messages: [{ role: 'user', content: 'hello' }] };
 const WHO = { identity: 'local', transport: 'plain-loopback' };
+
+/** The status line of what the router answers to these bytes. */
+async function said(router: TestRouter, bytes: string): Promise<string> {
+  const socket = connect(Number(new URL(router.url).port), '127.0.0.1');
+  socket.on('error', () => undefined).write(bytes);
+  const [answer] = (await once(socket, 'data')) as [Buffer];
+  socket.destroy();
+  return answer.toString('latin1').split('\r\n', 1)[0] ?? '';
+}
 
 describe('who is refused', () => {
   const bench = useRouterBench();
@@ -73,6 +84,18 @@ describe('who is refused', () => {
     for (const line of lines) expect(line).toMatchObject(WHO);
     expect(lines.at(-1)).toMatchObject(expected);
     expect((await audited('request')).map((data) => data['status'])).toEqual([405, 413, 403, 429]);
+  });
+
+  it('is an address where nothing came that could be read as a request', async () => {
+    const router = await started({});
+    const large = `GET /v1/models HTTP/1.1\r\nhost: x\r\nx-padding: ${'x'.repeat(64 << 10)}\r\n\r\n`;
+    expect(await said(router, large)).toContain('431');
+    expect(await said(router, 'what is this?\r\n\r\n')).toContain('400');
+    const who = { transport: 'plain', address: '127.0.0.1', outcome: 'refused' };
+    expect(await oneOf('request', 'headers_too_large')).toMatchObject({ ...who, status: 431 });
+    expect(await oneOf('request', 'invalid_request')).toMatchObject({ ...who, status: 400 });
+    const codes = router.logged('request refused').map(({ code }) => code);
+    expect(codes).toEqual(['headers_too_large', 'invalid_request']);
   });
 
   it('is a few lines and a number when it is a flood', async () => {

@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { TLSSocket } from 'node:tls';
 import { SanctumError } from '@sanctum/errors';
-import type { Admitted, ServiceAudit } from '@sanctum/service-kit';
+import type { Admitted, ServiceAudit, UnreadableRequest } from '@sanctum/service-kit';
 import type { RouterLog } from '../log.js';
 import { routeLabel } from '../metrics.js';
 import { RefusalWindow } from './refusal-window.js';
@@ -63,6 +63,15 @@ export class Refusals {
       route: routeLabel(target.split('?', 1)[0] ?? ''),
       status,
     };
+    this.#options.audit.note('request', { ...fields, outcome: 'refused', error_class: code });
+    this.#options.log.warn({ ...fields, code }, 'request refused');
+  }
+
+  /** What never became a request: nobody knows yet who asks, nor for what. */
+  unreadable({ status, code, socket }: UnreadableRequest): void {
+    if (!this.#door.take(code)) return;
+    const transport = socket instanceof TLSSocket ? 'mtls' : 'plain';
+    const fields = { transport, address: socket.remoteAddress, status };
     this.#options.audit.note('request', { ...fields, outcome: 'refused', error_class: code });
     this.#options.log.warn({ ...fields, code }, 'request refused');
   }
