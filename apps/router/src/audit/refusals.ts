@@ -63,17 +63,14 @@ export class Refusals {
       route: routeLabel(target.split('?', 1)[0] ?? ''),
       status,
     };
-    this.#options.audit.note('request', { ...fields, outcome: 'refused', error_class: code });
-    this.#options.log.warn({ ...fields, code }, 'request refused');
+    this.#write(fields, code);
   }
 
   /** What never became a request: nobody knows yet who asks, nor for what. */
   unreadable({ status, code, socket }: UnreadableRequest): void {
     if (!this.#door.take(code)) return;
     const transport = socket instanceof TLSSocket ? 'mtls' : 'plain';
-    const fields = { transport, address: socket.remoteAddress, status };
-    this.#options.audit.note('request', { ...fields, outcome: 'refused', error_class: code });
-    this.#options.log.warn({ ...fields, code }, 'request refused');
+    this.#write({ transport, address: socket.remoteAddress, status }, code);
   }
 
   /** A request that was let in, and refused by the router before any backend was asked. */
@@ -100,6 +97,12 @@ export class Refusals {
   flush(): void {
     this.#door.flush();
     this.#inside.flush();
+  }
+
+  #write(fields: object, code: string): void {
+    const { audit, log } = this.#options;
+    audit.note('request', { ...fields, outcome: 'refused', error_class: code });
+    log.warn({ ...fields, code }, 'request refused');
   }
 }
 
