@@ -30,7 +30,9 @@ export class Watch {
   start(everyMs) {
     this.#begunMs = performance.now();
     this.#timer = setInterval(() => this.#sample(), everyMs);
-    this.#minutely = setInterval(() => this.#collect?.send('collect'), 60_000);
+    this.#minutely = setInterval(() => {
+      if (this.#collect?.connected) this.#collect.send('collect');
+    }, 60_000);
   }
 
   stop() {
