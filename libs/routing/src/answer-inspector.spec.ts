@@ -41,6 +41,12 @@ describe('what is wrong with an answer', () => {
     ['escaped units', stream('\n"x"\n'.repeat(80)), 'pure_repetition'],
     ['a tag over several deltas', stream('a ', '</', 'think', '>', ' b'), 'think_tag_leak'],
     ['an escaped tag', stream('#').replace('"#"', '"\\u003cthink\\u003e hm"'), 'think_tag_leak'],
+    ['one blank token, cut off', delta({ content: ' ' }, 'length'), 'truncated_tiny'],
+    [
+      'blanks up to the limit',
+      delta({ content: ' ' }, 'length') + event({ usage: { completion_tokens: 64 } }),
+      'empty_content',
+    ],
     ['three bytes, cut off', delta({ content: 'abc' }) + delta({}, 'length'), 'truncated_tiny'],
   ])('%s', (_name, answer, finding) => {
     expect(inspect(answer).finding).toBe(finding);
@@ -76,10 +82,15 @@ describe('what is wrong with an answer', () => {
   });
 
   it('is a strike when broken, and counted when suspicious', () => {
-    expect(severityOf('empty_content')).toBe('broken');
-    expect(severityOf('pure_repetition')).toBe('broken');
-    expect(severityOf('think_tag_leak')).toBe('suspicious');
-    expect(severityOf('truncated_tiny')).toBe('suspicious');
+    expect(severityOf('empty_content', 'conversation')).toBe('broken');
+    expect(severityOf('pure_repetition', 'conversation')).toBe('broken');
+    expect(severityOf('think_tag_leak', 'conversation')).toBe('suspicious');
+    expect(severityOf('truncated_tiny', 'conversation')).toBe('suspicious');
+  });
+
+  it('is never a strike of a raw text that was continued', () => {
+    expect(severityOf('empty_content', 'continuation')).toBe('suspicious');
+    expect(severityOf('pure_repetition', 'continuation')).toBe('suspicious');
   });
 });
 
@@ -150,7 +161,11 @@ describe('what an answer says of itself', () => {
 /** The reference parses every event and keeps all of the text. */
 function reference(contents: readonly string[], finish: string): AnswerReport['finding'] {
   const text = contents.join('');
-  if (text.trim() === '') return 'empty_content';
+  if (text.trim() === '') {
+    const tokens = contents.filter((one) => one !== '').length;
+    const isTiny = finish === 'length' && tokens <= DEFAULT_DETECTORS.tinyBytes;
+    return isTiny ? 'truncated_tiny' : 'empty_content';
+  }
   for (let period = 1; period <= REPETITION_PERIOD_MAX; period++) {
     const unit = text.slice(0, period);
     const whole = unit.repeat(Math.ceil(text.length / period)).slice(0, text.length);

@@ -4,7 +4,7 @@ import { RepetitionWatch } from './repetition.js';
 export interface DetectorSettings {
   /** A shorter answer is never called a repetition. */
   readonly repetitionCharsMin: number;
-  /** An answer cut off by the length limit before so many bytes is suspicious. */
+  /** An answer cut off by the length limit before so many bytes, or tokens, is suspicious. */
   readonly tinyBytes: number;
   /** Think tags are no leak: they are taken out before a client sees them. */
   readonly expectsThinking?: boolean;
@@ -23,8 +23,15 @@ const TAIL_CHARS = 2_048;
 export type AnswerFinding =
   'empty_content' | 'pure_repetition' | 'think_tag_leak' | 'truncated_tiny';
 
-/** `broken` is a strike against the target, `suspicious` is only counted. */
-export function severityOf(finding: AnswerFinding): 'broken' | 'suspicious' {
+/** A raw text that was continued, or the next turn of a conversation. */
+export type AnswerKind = 'conversation' | 'continuation';
+
+/**
+ * `broken` is a strike against the target, `suspicious` is only counted. A raw text goes on as it was
+ * begun: that it is over, or repeats itself, says nothing of who continued it.
+ */
+export function severityOf(finding: AnswerFinding, kind: AnswerKind): 'broken' | 'suspicious' {
+  if (kind === 'continuation') return 'suspicious';
   switch (finding) {
     case 'empty_content':
     case 'pure_repetition':
@@ -145,10 +152,17 @@ export class AnswerInspector {
 
   #finding(): AnswerFinding | undefined {
     if (this.#isOpaque) return undefined;
-    if (!this.#isVisible && this.#others === 0) return 'empty_content';
+    if (this.#others === 0 && !this.#isVisible) return this.#findingOfNothing();
     if (this.#repetition.isRepetition(REPETITION_TIMES_MIN)) return 'pure_repetition';
     if (this.#leaksThinking && this.#settings.expectsThinking !== true) return 'think_tag_leak';
-    const isCut = this.#finishReason === 'length' && this.#others === 0;
-    return isCut && this.#textBytes < this.#settings.tinyBytes ? 'truncated_tiny' : undefined;
+    const isTiny = this.#others === 0 && this.#textBytes < this.#settings.tinyBytes;
+    return isTiny && this.#finishReason === 'length' ? 'truncated_tiny' : undefined;
+  }
+
+  /** What was allowed only a few tokens may well show nothing. */
+  #findingOfNothing(): AnswerFinding {
+    const tokens = this.#completionTokens ?? this.#deltas;
+    const isTiny = this.#finishReason === 'length' && tokens <= this.#settings.tinyBytes;
+    return isTiny ? 'truncated_tiny' : 'empty_content';
   }
 }

@@ -5,6 +5,7 @@ import {
   afterResult,
   breakerStanding,
   CLOSED_BREAKER,
+  FAULT_KINDS,
   startProbe,
   type BreakerResult,
   type BreakerSettings,
@@ -20,7 +21,7 @@ function result(
   nowMs: number,
   passage: Passage = 'normal',
 ): BreakerResult {
-  return { outcomeClass, nowMs, passage, isConnectFailure: false };
+  return { outcomeClass, nowMs, passage, fault: 'failure' };
 }
 
 function afterFaults(count: number, nowMs = 0): BreakerState {
@@ -34,7 +35,7 @@ function afterFaults(count: number, nowMs = 0): BreakerState {
 describe('breaker', () => {
   it('opens at the fifth consecutive fault', () => {
     expect(afterFaults(4)).toEqual({ kind: 'closed', faults: 4 });
-    expect(afterFaults(5)).toEqual({ kind: 'open', sinceMs: 0, refusesConnections: false });
+    expect(afterFaults(5)).toEqual({ kind: 'open', sinceMs: 0, lastFault: 'failure' });
   });
 
   it('begins to count anew after a success, and only after a success', () => {
@@ -89,12 +90,11 @@ describe('breaker', () => {
     expect(breakerStanding(afterFaults(5, 1_000_000), SETTINGS, 0)).toBe('probe_due');
   });
 
-  it('remembers whether it was a refused connection that opened it', () => {
-    const refused = { ...result('target_fault', 7), isConnectFailure: true };
-    expect(afterResult(afterFaults(4), SETTINGS, refused)).toMatchObject({
-      kind: 'open',
-      refusesConnections: true,
-    });
+  it.each(FAULT_KINDS)('remembers what opened it: %s', (fault) => {
+    const fifth = { ...result('target_fault', 7), fault };
+    const open = afterResult(afterFaults(4), SETTINGS, fifth);
+    expect(open).toEqual({ kind: 'open', sinceMs: 7, lastFault: fault });
+    expect(startProbe(open, 30_007)).toMatchObject({ lastFault: fault });
   });
 
   /** The reference keeps the whole history and asks it, instead of a state. */

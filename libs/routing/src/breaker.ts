@@ -9,16 +9,24 @@ export interface BreakerSettings {
 
 export const DEFAULT_BREAKER: BreakerSettings = { faultsMax: 5, openMs: 30_000 };
 
+/**
+ * What a fault of the target was: it took no connection, it answered with garbage, or anything else.
+ * The first two are no reason to leave alone a target that has no substitute.
+ */
+export const FAULT_KINDS = ['no_connection', 'garbage', 'failure'] as const;
+export type FaultKind = (typeof FAULT_KINDS)[number];
+
 /** Times are wall-clock milliseconds, because an open breaker outlives the process. */
 export type BreakerState =
   | { readonly kind: 'closed'; readonly faults: number }
-  | { readonly kind: 'open'; readonly sinceMs: number; readonly refusesConnections: boolean }
+  /** `lastFault` is the one that opened it. */
+  | { readonly kind: 'open'; readonly sinceMs: number; readonly lastFault: FaultKind }
   /** One request is under way to see whether the target is back. */
   | {
       readonly kind: 'probing';
       readonly sinceMs: number;
       readonly probeMs: number;
-      readonly refusesConnections: boolean;
+      readonly lastFault: FaultKind;
     };
 
 export const CLOSED_BREAKER: BreakerState = { kind: 'closed', faults: 0 };
@@ -44,16 +52,16 @@ export function breakerStanding(
 /** The state while the one probe is under way. */
 export function startProbe(state: BreakerState, nowMs: number): BreakerState {
   if (state.kind === 'closed') return state;
-  const { sinceMs, refusesConnections } = state;
-  return { kind: 'probing', sinceMs, probeMs: nowMs, refusesConnections };
+  const { sinceMs, lastFault } = state;
+  return { kind: 'probing', sinceMs, probeMs: nowMs, lastFault };
 }
 
 export interface BreakerResult {
   readonly outcomeClass: OutcomeClass;
   readonly passage: Passage;
   readonly nowMs: number;
-  /** The fault was that no connection came about. */
-  readonly isConnectFailure: boolean;
+  /** Of a target fault. */
+  readonly fault: FaultKind;
 }
 
 /**
@@ -79,7 +87,7 @@ export function afterResult(
 function whenClosed(
   state: Extract<BreakerState, { kind: 'closed' }>,
   settings: BreakerSettings,
-  { outcomeClass, nowMs, isConnectFailure }: BreakerResult,
+  { outcomeClass, nowMs, fault }: BreakerResult,
 ): BreakerState {
   switch (outcomeClass) {
     case 'success':
@@ -91,7 +99,7 @@ function whenClosed(
       const faults = state.faults + 1;
       return faults < settings.faultsMax
         ? { kind: 'closed', faults }
-        : { kind: 'open', sinceMs: nowMs, refusesConnections: isConnectFailure };
+        : { kind: 'open', sinceMs: nowMs, lastFault: fault };
     }
   }
 }
@@ -102,10 +110,10 @@ function whenProbing(
 ): BreakerState {
   if (isRecovery(result)) return CLOSED_BREAKER;
   if (result.passage !== 'probe') return state;
-  const { sinceMs, refusesConnections } = state;
+  const { sinceMs, lastFault } = state;
   return result.outcomeClass === 'target_fault'
-    ? { kind: 'open', sinceMs: result.nowMs, refusesConnections: result.isConnectFailure }
-    : { kind: 'open', sinceMs, refusesConnections };
+    ? { kind: 'open', sinceMs: result.nowMs, lastFault: result.fault }
+    : { kind: 'open', sinceMs, lastFault };
 }
 
 function isRecovery({ outcomeClass, passage }: BreakerResult): boolean {

@@ -1,4 +1,4 @@
-import type { AnswerFinding } from './answer-inspector.js';
+import type { AnswerFinding, AnswerKind } from './answer-inspector.js';
 import type { AttemptOutcome, OutcomeClass } from './outcome.js';
 import type { UrlStanding } from './url-order.js';
 
@@ -38,6 +38,7 @@ export interface AnswerRow {
   readonly when: string;
   readonly then: string;
   readonly finding: AnswerFinding;
+  readonly of: AnswerKind;
 }
 
 export const CHOICE_ROWS: readonly ChoiceRow[] = [
@@ -95,9 +96,9 @@ export const ORDER_ROWS: readonly OrderRow[] = [
     ...{ standings: ['cooling', 'usable'], order: [1, 0] },
   },
   {
-    when: 'every breaker is open, and some because connections were refused',
-    then: 'those are tried: a refused connection costs nothing, a restarted target is found at once',
-    ...{ standings: ['open', 'refusing'], order: [1] },
+    when: 'every breaker is open, and some because connections were refused or answers were garbage',
+    then: 'those are tried: a restarted target is found at once, and garbage is more than nothing',
+    ...{ standings: ['open', 'last_resort'], order: [1] },
   },
   {
     when: 'every breaker is open for other reasons',
@@ -145,15 +146,29 @@ export const ATTEMPT_ROWS: readonly AttemptRow[] = [
 ];
 
 export const ANSWER_ROWS: readonly AnswerRow[] = [
-  { when: 'no visible content', then: 'broken: one strike', finding: 'empty_content' },
-  { when: 'one unit again and again', then: 'broken: one strike', finding: 'pure_repetition' },
-  { when: '`<think>` in the text', then: 'suspicious: counted', finding: 'think_tag_leak' },
-  {
-    when: 'cut off after next to nothing',
-    then: 'suspicious: counted',
-    finding: 'truncated_tiny',
-  },
+  answer('no visible content', 'broken: one strike', 'empty_content'),
+  answer('one unit again and again', 'broken: one strike', 'pure_repetition'),
+  answer('`<think>` in the text', 'suspicious: counted', 'think_tag_leak'),
+  answer('cut off after next to nothing', 'suspicious: counted', 'truncated_tiny'),
+  answer(
+    'no visible content, of `/v1/completions`',
+    'suspicious: counted',
+    ...(['empty_content', 'continuation'] as const),
+  ),
+  answer(
+    'one unit again and again, of `/v1/completions`',
+    'suspicious: counted',
+    ...(['pure_repetition', 'continuation'] as const),
+  ),
 ];
+
+function answer(
+  when: string,
+  then: string,
+  ...[finding, of = 'conversation']: [AnswerFinding, AnswerKind?]
+): AnswerRow {
+  return { when, then, finding, of };
+}
 
 function answered(status: number): AttemptOutcome {
   return { kind: 'answered', status };

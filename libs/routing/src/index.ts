@@ -54,10 +54,12 @@ export { orderUrls, type UrlStanding } from './url-order.js';
 export {
   CLOSED_BREAKER,
   DEFAULT_BREAKER,
+  FAULT_KINDS,
   type BreakerResult,
   type BreakerSettings,
   type BreakerStanding,
   type BreakerState,
+  type FaultKind,
   type Passage,
 } from './breaker.js';
 export { BREAKERS_PER_URL_MAX, BreakerBook } from './breaker-book.js';
@@ -87,6 +89,7 @@ export {
   LINE_CHARS_MAX,
   severityOf,
   type AnswerFinding,
+  type AnswerKind,
   type AnswerReport,
   type DetectorSettings,
 } from './answer-inspector.js';

@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { orderUrls, type UrlStanding } from './url-order.js';
 
-const standing = fc.constantFrom<UrlStanding>('usable', 'cooling', 'refusing', 'open');
+const standing = fc.constantFrom<UrlStanding>('usable', 'cooling', 'last_resort', 'open');
 
 describe('orderUrls', () => {
   it.each<[UrlStanding[], number[]]>([
@@ -15,9 +15,9 @@ describe('orderUrls', () => {
       ['cooling', 'usable', 'usable'],
       [1, 2, 0],
     ],
-    [['refusing', 'cooling'], [1]],
+    [['last_resort', 'cooling'], [1]],
     [
-      ['refusing', 'open', 'refusing'],
+      ['last_resort', 'open', 'last_resort'],
       [0, 2],
     ],
     [['open', 'open'], []],
@@ -28,7 +28,7 @@ describe('orderUrls', () => {
   it('agrees with sorting by rank, keeps declared order, and never names an open URL', () => {
     fc.assert(
       fc.property(fc.array(standing, { maxLength: 8 }), (standings) => {
-        const rank = { usable: 0, cooling: 1, refusing: 2, open: 3 };
+        const rank = { usable: 0, cooling: 1, last_resort: 2, open: 3 };
         const sorted = standings
           .map((one, index) => ({ rank: rank[one], index }))
           .sort((a, b) => a.rank - b.rank || a.index - b.index);

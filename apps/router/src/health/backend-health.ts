@@ -33,7 +33,7 @@ export class BackendHealth {
   unreachableModels(nowMs: number): string[] {
     const models = new Set(this.urls.flatMap(({ breakers }) => [...breakers.entries.keys()]));
     return [...models].filter((model) =>
-      this.urls.every((url) => ['open', 'refusing'].includes(url.standing(model, nowMs))),
+      this.urls.every((url) => ['open', 'last_resort'].includes(url.standing(model, nowMs))),
     );
   }
 

@@ -66,7 +66,7 @@ function describeBreaker(state: BreakerState, openMs: number): object {
         state: 'open',
         since: time(state.sinceMs),
         probe_from: time(state.sinceMs + openMs),
-        refuses_connections: state.refusesConnections,
+        last_fault: state.lastFault,
       };
     case 'probing':
       return { state: 'probing', since: time(state.sinceMs), probe_since: time(state.probeMs) };

@@ -1,4 +1,4 @@
-import type { BudgetScope } from '@sanctum/routing';
+import { FAULT_KINDS, type BudgetScope } from '@sanctum/routing';
 import { z } from 'zod';
 import type { HealthRegistry } from './health-registry.js';
 import type { UrlHealth } from './url-health.js';
@@ -6,7 +6,7 @@ import type { UrlHealth } from './url-health.js';
 const wallMs = z.number().min(0);
 const breakerState = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('closed'), faults: z.int().min(1) }),
-  z.strictObject({ kind: z.literal('open'), sinceMs: wallMs, refusesConnections: z.boolean() }),
+  z.strictObject({ kind: z.literal('open'), sinceMs: wallMs, lastFault: z.enum(FAULT_KINDS) }),
 ]);
 const urlSnapshot = z.strictObject({
   backend: z.string(),
@@ -23,7 +23,7 @@ const budgetSnapshot = z.strictObject({
 
 /** What is kept of the health of backends. */
 export const healthSnapshotSchema = z.strictObject({
-  version: z.literal(1),
+  version: z.literal(2),
   urls: z.array(urlSnapshot),
   budgets: z.array(budgetSnapshot),
 });
@@ -33,7 +33,7 @@ export type HealthSnapshot = z.output<typeof healthSnapshotSchema>;
 export function takeSnapshot(registry: HealthRegistry): HealthSnapshot {
   const urls = [...registry.urls].map(snapshotOf).filter((url) => isWorthKeeping(url));
   const budgets = [...registry.budgets.uses].map(([scope, use]) => ({ scope, ...use }));
-  return { version: 1, urls, budgets };
+  return { version: 2, urls, budgets };
 }
 
 function snapshotOf({
@@ -46,8 +46,8 @@ function snapshotOf({
     ...name,
     breakers: [...breakers.entries].map(([model, state]) => {
       if (state.kind !== 'probing') return { model, state };
-      const { sinceMs, refusesConnections } = state;
-      return { model, state: { kind: 'open', sinceMs, refusesConnections } };
+      const { sinceMs, lastFault } = state;
+      return { model, state: { kind: 'open', sinceMs, lastFault } };
     }),
     coolUntilMs,
     latency: latency ?? null,

@@ -70,7 +70,7 @@ describe('the health of backends', () => {
       expect(await askTimes(7)).toEqual(Array(7).fill('1'));
       expect(asked('status-500')).toBe(5);
       expect((await shown()).urls[0]).toMatchObject({
-        breakers: [{ model: 'm', state: 'open', refuses_connections: false }],
+        breakers: [{ model: 'm', state: 'open', last_fault: 'failure' }],
         last_error: { class: 'status_500' },
         in_flight: 0,
       });
@@ -152,7 +152,7 @@ describe('the health of backends', () => {
       await only.kill();
       await askTimes(6);
       expect((await shown()).urls[0]?.breakers).toMatchObject([
-        { state: 'open', refuses_connections: true },
+        { state: 'open', last_fault: 'no_connection' },
       ]);
       const again = await UpstreamProgram.start({ port });
       expect(await ask()).toEqual({ status: 200, index: '0' });
@@ -247,6 +247,29 @@ describe('the health of backends', () => {
       });
       const count = `sanctum_router_answer_findings_total{backend="council",finding="${finding}"}`;
       expect(await bench.router.metric(count)).toBe(5);
+    });
+
+    it('never costs anybody the only URL there is', async () => {
+      await start(backend(['empty-stream']));
+      expect(await askTimes(8, STREAM)).toEqual(Array(8).fill('0'));
+      expect((await shown()).urls[0]).toMatchObject({
+        breakers: [{ state: 'open', last_fault: 'garbage' }],
+      });
+    });
+
+    it('of a raw text that was continued is counted and no strike', async () => {
+      await start(backend(['empty-stream', 'well']));
+      const body = JSON.stringify({ model: 'm', prompt: 'The end.', stream: true });
+      const headers = { 'content-type': 'application/json' };
+      for (let count = 0; count < 6; count++) {
+        const url = `${bench.router.url}/v1/completions`;
+        const answer = await fetch(url, { method: 'POST', headers, body });
+        await answer.text();
+        expect(answer.headers.get('x-sanctum-url-index')).toBe('0');
+      }
+      expect((await shown()).urls[0]?.breakers).toEqual([]);
+      const sample = '{backend="council",finding="empty_content"}';
+      expect(await bench.router.metric(`sanctum_router_answer_findings_total${sample}`)).toBe(6);
     });
 
     it('that is suspicious is counted and no strike', async () => {

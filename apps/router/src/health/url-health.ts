@@ -48,7 +48,7 @@ export class UrlHealth {
     const standing = this.breakers.standing(model, nowMs);
     if (standing === 'open') {
       const state = this.breakers.stateOf(model);
-      return state.kind !== 'closed' && state.refusesConnections ? 'refusing' : 'open';
+      return state.kind !== 'closed' && state.lastFault !== 'failure' ? 'last_resort' : 'open';
     }
     return this.isCooling(nowMs) ? 'cooling' : 'usable';
   }
@@ -68,7 +68,7 @@ export class UrlHealth {
         this.breakers.probe(model, nowMs);
         return 'probe';
       case 'open':
-        return this.standing(model, nowMs) === 'refusing' ? 'last_resort' : undefined;
+        return this.standing(model, nowMs) === 'last_resort' ? 'last_resort' : undefined;
     }
   }
 

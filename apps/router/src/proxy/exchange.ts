@@ -22,7 +22,13 @@ import { brokenStream, withErrorTraits, sendBackendError, sendError } from './er
 import type { ExchangeStart } from './exchange-start.js';
 import { FailoverTrail } from './failover-trail.js';
 import { sendWhole, type HeldAnswer } from './held-answer.js';
-import { bodyFor, isInterpreted, planRequest, type PlannedRequest } from './plan-request.js';
+import {
+  bodyFor,
+  isConversation,
+  isInterpreted,
+  planRequest,
+  type PlannedRequest,
+} from './plan-request.js';
 import type { ProxyContext } from './proxy-context.js';
 import { Relay } from './relay.js';
 import { RequestAccount } from './request-account.js';
@@ -158,7 +164,10 @@ export class Exchange implements AttemptOwner {
       this.#account.decided(plan.rule, plan.backend.name);
       this.#start.edge?.prepare(plan.backend.upstreams, body);
       const { health } = this.#context;
-      this.#health = new RequestHealth(health, health.of(plan.backend), plan.model);
+      this.#health = new RequestHealth(health, health.of(plan.backend), {
+        model: plan.model,
+        what: isConversation(this.#path) ? 'conversation' : 'continuation',
+      });
       const order = this.#health.order();
       this.#state = startFailover(plan.backend.policy, this.#account.readMs, order);
       this.#tryNext(plan);

@@ -33,9 +33,14 @@ export interface PlannedRequest {
 
 const CONVERSATIONS: ReadonlySet<string> = new Set(Object.values(DIALECT_PATHS));
 
+/** Paths that take what was said so far and answer with the next turn. */
+export function isConversation(path: string): boolean {
+  return CONVERSATIONS.has(path);
+}
+
 /** Paths whose bodies and streams the router understands. */
 export function isInterpreted(path: string): boolean {
-  return path === '/completions' || CONVERSATIONS.has(path);
+  return path === '/completions' || isConversation(path);
 }
 
 /**
