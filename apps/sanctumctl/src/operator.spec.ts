@@ -239,11 +239,14 @@ describe('secrets', () => {
     expect(statSync(file).mode & 0o777).toBe(0o600);
     expect(await run('secrets', 'list')).toContain(`CLOUD_KEY  yes                     ${file}`);
     expect(await run('audit', 'tail')).toMatch(/secret_written {2}name=CLOUD_KEY/);
-    const specs = ['router', 'engine'].map((name) => ({ name, env: { CLOUD_KEY: 'old', A: 'b' } }));
+    const specs = ['router', 'engine'].map((name) => ({
+      name,
+      env: { CLOUD_KEY: 'old', OTEL_EXPORTER_OTLP_HEADERS: 'api-key=x', A: 'b' },
+    }));
     const instance = loadInstance(join(folder, 'instance.yaml'));
     const given = withSecrets(specs as unknown as ServiceSpec[], instance, site().paths);
     expect(given.map(({ env }) => env)).toEqual([
-      { CLOUD_KEY: 'hunter2hunter2', A: 'b' },
+      { CLOUD_KEY: 'hunter2hunter2', OTEL_EXPORTER_OTLP_HEADERS: 'api-key=x', A: 'b' },
       { A: 'b' },
     ]);
     chmodSync(file, 0o644);

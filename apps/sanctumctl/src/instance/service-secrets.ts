@@ -2,20 +2,22 @@ import { readSecrets, secretNames, type HomePaths, type Instance } from '@sanctu
 import type { ServiceSpec } from '@sanctum/supervision';
 import { COUNCIL_API_KEY } from './service-specs.js';
 
-/** Who sends keys upstream; nobody else is given one. */
+/** Who sends keys upstream, and traces; nobody else is given one. */
 const KEY_HOLDER = 'router';
+/** Where OpenTelemetry has the credentials of a collector. */
+const COLLECTOR_HEADERS = ['OTEL_EXPORTER_OTLP_HEADERS', 'OTEL_EXPORTER_OTLP_TRACES_HEADERS'];
 
 /**
- * Puts the keys that instance.yaml names into the environment of the router alone, from
- * `secrets/<NAME>` where there is such a file, and takes them out of everybody else's. Throws
- * `config_invalid` for a file that others may read.
+ * Puts the keys that instance.yaml names, and the credentials of a collector, into the environment of
+ * the router alone, from `secrets/<NAME>` where there is such a file, and takes them out of everybody
+ * else's. Throws `config_invalid` for a file that others may read.
  */
 export function withSecrets(
   specs: readonly ServiceSpec[],
   instance: Instance,
   paths: HomePaths,
 ): readonly ServiceSpec[] {
-  const names = [...secretNames(instance), COUNCIL_API_KEY];
+  const names = [...secretNames(instance), COUNCIL_API_KEY, ...COLLECTOR_HEADERS];
   const secrets = readSecrets(paths, names);
   return specs.map((spec) => ({
     ...spec,
