@@ -15,6 +15,7 @@ export { Bus, type BusOptions } from './bus.js';
 export { streamConfig } from './bus-session.js';
 export { HealthController, type HealthCheck, type HealthReport } from './health.js';
 export { asKnownError, errorReply, sendError, type ErrorReply } from './http-error.js';
+export { joinWrites } from './join-writes.js';
 export {
   HTTP_LIMITS,
   Listeners,

@@ -6,6 +6,7 @@ import { SanctumError } from '@sanctum/errors';
 import { LiveTls } from '@sanctum/identity';
 import type { Logger } from 'pino';
 import { errorReply } from './http-error.js';
+import { joinWrites } from './join-writes.js';
 import { hasBegun, isBusy, mayReply, remember } from './open-exchanges.js';
 import { createLiveTlsServer, type LiveTlsServerParts } from './tls-listener.js';
 
@@ -164,6 +165,7 @@ export class Listeners {
     const server = createFor(listener, options, { handler, logger, isBusy });
     server.on(listener.tls === undefined ? 'connection' : 'secureConnection', (socket: Socket) => {
       this.#connections.add(socket);
+      joinWrites(socket);
       socket.once('close', () => this.#connections.delete(socket));
     });
     server.maxConnections = limits.connectionsMax;

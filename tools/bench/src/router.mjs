@@ -1,5 +1,7 @@
 // What the router adds, against the same load sent directly and through a bare Node proxy.
-// usage: router.mjs [--rounds 7] [--seconds 4] [--upstream plain|mtls] [--portkey yes]
+// usage: router.mjs [--rounds 7] [--seconds 4] [--upstream plain|mtls] [--portkey yes] [--bind yes]
+// With --bind, client and upstream share core 0 and what is measured has the other cores (Linux):
+// rates then say what a request costs, not where the scheduler put it.
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -16,15 +18,19 @@ const root = path.resolve(here, '../../..');
 const rounds = Number(option('rounds', 7));
 const seconds = Number(option('seconds', 4));
 const folder = mkdtempSync(path.join(os.tmpdir(), 'sanctum-bench-'));
+const bound = option('bind', 'no') === 'yes';
+const LOAD_CORES = '0';
+const OTHER_CORES = `1-${os.cpus().length - 1}`;
 const children = [];
 
 try {
-  const plain = await start(path.join(here, 'mock-upstream.mjs'), ['64']);
+  const mock = path.join(here, 'mock-upstream.mjs');
+  const plain = await start(mock, ['64'], { cores: LOAD_CORES });
   const tls = option('upstream', 'plain') === 'mtls' ? makeCertificates() : undefined;
   const upstream =
     tls === undefined
       ? plain
-      : await start(path.join(here, 'mock-upstream.mjs'), ['64', ...Object.values(tls.server)]);
+      : await start(mock, ['64', ...Object.values(tls.server)], { cores: LOAD_CORES });
   // wrk has no client certificates: without them, `direct` stays the plain upstream.
   const targets = {
     direct: plain,
@@ -35,7 +41,10 @@ try {
     router: await startRouter(upstream, tls),
     ...(option('portkey', 'no') === 'yes' ? { portkey: await startPortkey() } : {}),
   };
-  console.log(`${machine()}; upstream over ${tls === undefined ? 'HTTP' : 'mTLS'}`);
+  console.log(
+    `${machine()}; upstream over ${tls === undefined ? 'HTTP' : 'mTLS'}` +
+      (bound ? `; load on core ${LOAD_CORES}, the rest on ${OTHER_CORES}` : ''),
+  );
   const loads = [
     { title: 'c1, plain', connections: 1, stream: false },
     { title: 'c16, plain', connections: 16, stream: false },
@@ -109,7 +118,8 @@ function wrk(port, { connections, stream, upstream, model = 'mock' }) {
   );
   const url = `http://127.0.0.1:${port}/v1/chat/completions`;
   const args = ['-t1', `-c${connections}`, `-d${seconds}s`, '--latency', '-s', script, url];
-  const text = execFileSync('wrk', args, { encoding: 'utf8' });
+  const [program, ...rest] = onCores(LOAD_CORES, ['wrk', ...args]);
+  const text = execFileSync(program, rest, { encoding: 'utf8' });
   if (/Non-2xx|Socket errors/.test(text)) throw new Error(`errors under load:\n${text}`);
   const [, value, unit] = /50%\s+([\d.]+)(us|ms|s)/.exec(text);
   const scale = { us: 1e-3, ms: 1, s: 1e3 }[unit];
@@ -129,7 +139,8 @@ async function startRouter(upstream, tls) {
     JSON.stringify({ instance: { name: 'bench', timezone: 'UTC' }, services: { router } }),
   );
   const main = path.join(root, 'apps/router/dist/bundle/main.mjs');
-  return start(main, ['--router-config', file, '--port', '0'], { SANCTUM_HOME: folder });
+  const env = { SANCTUM_HOME: folder };
+  return start(main, ['--router-config', file, '--port', '0'], { env });
 }
 
 /** The peer from npm; it has no way to choose a free port itself. */
@@ -140,9 +151,9 @@ async function startPortkey() {
   probe.close();
   await once(probe, 'close');
   const main = path.join(here, '../node_modules/@portkey-ai/gateway/build/start-server.js');
-  const child = spawn(process.execPath, [main, '--headless', `--port=${port}`], {
-    stdio: ['ignore', 'ignore', 'inherit'],
-  });
+  const command = [process.execPath, main, '--headless', `--port=${port}`];
+  const [program, ...args] = onCores(OTHER_CORES, command);
+  const child = spawn(program, args, { stdio: ['ignore', 'ignore', 'inherit'] });
   children.push(child);
   for (let tries = 0; tries < 200; tries += 1) {
     const up = await fetch(`http://127.0.0.1:${port}/`).catch(() => undefined);
@@ -164,8 +175,14 @@ function makeCertificates() {
   return { server: pair('server'), client: pair('clients/sanctum-server') };
 }
 
-async function start(script, args, env = {}) {
-  const child = spawn(process.execPath, [script, ...args.map(String)], {
+function onCores(cores, command) {
+  return bound ? ['taskset', '-c', cores, ...command] : command;
+}
+
+async function start(script, args, { env = {}, cores = OTHER_CORES } = {}) {
+  const command = [process.execPath, script, ...args.map(String)];
+  const [program, ...rest] = onCores(cores, command);
+  const child = spawn(program, rest, {
     stdio: ['ignore', 'pipe', 'inherit'],
     env: { ...process.env, ...env },
   });

@@ -2,7 +2,8 @@ import { isIP } from 'node:net';
 import type { BackendSection, HomePaths, RouterSection, UpstreamSection } from '@sanctum/catalog';
 import { SanctumError } from '@sanctum/errors';
 import { prepareModel, type AttemptTimeouts } from '@sanctum/routing';
-import { Pool } from 'undici';
+import { joinWrites } from '@sanctum/service-kit';
+import { buildConnector, Pool } from 'undici';
 import { resilienceOf } from '../health/resilience.js';
 import type { RouterLimits } from '../limits.js';
 import { resolveUpstreamTls, type UpstreamTls } from './upstream-tls.js';
@@ -124,8 +125,18 @@ function openPool(
     // The router's own timers decide what a stall is.
     headersTimeout: 0,
     bodyTimeout: 0,
-    connect: { timeout: timeouts.connectMs, ...tls.options },
+    connect: joiningConnector({ timeout: timeouts.connectMs, ...tls.options }),
   });
+}
+
+function joiningConnector(options: buildConnector.BuildOptions): buildConnector.connector {
+  const connect = buildConnector(options);
+  return (target, connected) => {
+    connect(target, (...result) => {
+      if (result[0] === null) joinWrites(result[1]);
+      connected(...result);
+    });
+  };
 }
 
 function timeoutsOf({ place, section, entry }: UpstreamDeclaration): AttemptTimeouts {
