@@ -4,6 +4,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { ask } from './ask.js';
 import { checkout, Instance } from './instance.js';
 import { addFallback, startSecondEngine, type SecondEngine } from './second-engine.js';
 
@@ -66,17 +67,7 @@ describe('a failover drill', () => {
     const router = await instance.url('router');
     const deadline = Date.now() + 90_000;
     for (;;) {
-      const answer = await fetch(`${router}/v1/chat/completions`, {
-        method: 'POST',
-        headers: { 'content-type': 'application/json' },
-        body: JSON.stringify({
-          model: 'council-secure',
-          max_tokens: 1,
-          messages: [{ role: 'user', content: 'What is 2+2?' }],
-        }),
-      });
-      await answer.text();
-      if (answer.headers.get('x-sanctum-url-index') === '0') return;
+      if ((await ask(router, { max_tokens: 1 })).urlIndex === '0') return;
       if (Date.now() > deadline) throw new Error('the primary does not answer again');
     }
   }

@@ -10,6 +10,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { homePaths, writeExampleInstance } from '@sanctum/catalog';
 import { UpstreamProgram } from '@sanctum/testing';
 import { parse } from 'yaml';
+import { ask } from './ask.js';
 import { checkout, Instance, runProgram } from './instance.js';
 import { metricsOf, readExposition, unmeasured, type Measured } from './measured.js';
 
@@ -80,16 +81,6 @@ function get(base: URL, options: RequestOptions): Promise<string> {
   });
 }
 
-async function ask(router: string, model: string, stream: boolean): Promise<void> {
-  const answer = await fetch(`${router}/v1/chat/completions`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({ model, stream, messages: [{ role: 'user', content: 'Hi' }] }),
-  });
-  expect(answer.status).toBe(200);
-  await answer.text();
-}
-
 describe('alerts and dashboard', () => {
   let instance: Instance;
   let upstream: UpstreamProgram;
@@ -108,8 +99,8 @@ describe('alerts and dashboard', () => {
     await configure();
     expect(await instance.up()).toMatchObject({ code: 0 });
     const router = await instance.url('router');
-    await ask(router, 'council-secure', false);
-    await ask(router, 'watched', true);
+    await ask(router);
+    await ask(router, { model: 'watched', stream: true });
     await get(new URL(router), { path: '/v1/dots/../models' });
     const { ca } = homePaths(instance.home);
     const { cert, key } = homePaths(instance.home).client('council-offbox');

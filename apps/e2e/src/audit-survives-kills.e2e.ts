@@ -3,6 +3,7 @@ import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { ChainReport } from '@sanctum/audit';
 import { waitUntil } from '@sanctum/testing';
+import { ask } from './ask.js';
 import { Instance } from './instance.js';
 
 interface Verdict {
@@ -28,18 +29,8 @@ describe('the audit of an instance', () => {
     return JSON.parse(stdout) as Verdict;
   }
 
-  async function ask(): Promise<void> {
-    const answer = await fetch(`${await instance.url('router')}/v1/chat/completions`, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json' },
-      body: '{"model":"padawan","messages":[{"role":"user","content":"2+2"}],"max_tokens":2}',
-    });
-    expect(answer.status).toBe(200);
-    await answer.text();
-  }
-
   it('holds each chain by the other, and after a router killed with SIGKILL', async () => {
-    await ask();
+    await ask(await instance.url('router'));
     const anchored = await waitUntil(
       async () => {
         const found = await verify();
@@ -58,7 +49,7 @@ describe('the audit of an instance', () => {
       },
       { what: 'the router is back' },
     );
-    await ask();
+    await ask(await instance.url('router'));
     const after = await verify();
     expect(after.chains.map(({ broken }) => broken)).toEqual([undefined, undefined]);
     const { stdout } = await instance.run('audit', 'grep', '"event":"request"', '--json');

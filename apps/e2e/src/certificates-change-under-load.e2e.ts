@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { ask } from './ask.js';
 import { Instance } from './instance.js';
 
 const CLIENTS = 2;
@@ -15,8 +16,8 @@ class Load {
   constructor(router: string) {
     this.#clients = Array.from({ length: CLIENTS }, async () => {
       while (!this.#stopped) {
-        await ask(router).then(
-          (status) => (status === 200 ? (this.answered += 1) : this.failures.push(`${status}`)),
+        await ask(router, { max_tokens: 4 }).then(
+          () => (this.answered += 1),
           (error: unknown) => this.failures.push(String(error)),
         );
       }
@@ -27,20 +28,6 @@ class Load {
     this.#stopped = true;
     await Promise.all(this.#clients);
   }
-}
-
-async function ask(router: string): Promise<number> {
-  const answer = await fetch(`${router}/v1/chat/completions`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({
-      model: 'council-secure',
-      max_tokens: 4,
-      messages: [{ role: 'user', content: 'What is 2+2?' }],
-    }),
-  });
-  await answer.text();
-  return answer.status;
 }
 
 describe('certificates change while everything runs', () => {

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { ask, type Answer } from './ask.js';
 import { Instance } from './instance.js';
 import { addFallback, startSecondEngine, type SecondEngine } from './second-engine.js';
 
@@ -19,8 +20,7 @@ describe('the death of a process is survived', () => {
   it('answers from the restarted engine after kill -9 of all its processes', async () => {
     const before = await instance.service('engine');
     for (const pid of before.pids) process.kill(pid, 'SIGKILL');
-    const answer = await eventually(() => ask(router));
-    expect(answer).toBe('4');
+    expect(await eventually(() => ask(router))).toMatchObject({ content: '4' });
     const after = await instance.service('engine');
     expect(after.pid).not.toBe(before.pid);
   });
@@ -30,14 +30,14 @@ describe('the death of a process is survived', () => {
     const worker = before.pids.find((pid) => pid !== before.pid);
     expect(worker).toBeDefined();
     process.kill(worker ?? 0, 'SIGKILL');
-    expect(await eventually(() => ask(router))).toBe('4');
+    expect(await eventually(() => ask(router))).toMatchObject({ content: '4' });
     expect((await instance.service('engine')).pid).toBe(before.pid);
   });
 
   it('chats while NATS is dead', async () => {
     const nats = await instance.service('nats');
     process.kill(nats.pid ?? 0, 'SIGKILL');
-    expect(await ask(router)).toBe('4');
+    expect(await ask(router)).toMatchObject({ content: '4' });
     await eventually(async () => {
       const { pid, healthy } = await instance.service('nats');
       if (pid === nats.pid || !healthy) throw new Error('NATS is not back yet');
@@ -66,38 +66,15 @@ describe('a second engine takes over without the client noticing', () => {
   it('answers every request while the first engine is killed', async () => {
     const router = await instance.url('router');
     const first = await instance.service('engine');
-    const answers: Promise<{ content: string; urlIndex: string | null }>[] = [];
-    for (let index = 0; index < 5; index += 1) answers.push(askWithIndex(router));
+    const answers: Promise<Answer>[] = [];
+    for (let index = 0; index < 5; index += 1) answers.push(ask(router));
     for (const pid of first.pids) process.kill(pid, 'SIGKILL');
-    for (let index = 0; index < 20; index += 1) answers.push(askWithIndex(router));
+    for (let index = 0; index < 20; index += 1) answers.push(ask(router));
     const settled = await Promise.all(answers);
     expect(settled.map(({ content }) => content)).toEqual(settled.map(() => '4'));
     expect(settled.some(({ urlIndex }) => urlIndex === '1')).toBe(true);
   });
 });
-
-async function ask(router: string): Promise<string> {
-  return (await askWithIndex(router)).content;
-}
-
-async function askWithIndex(router: string): Promise<{ content: string; urlIndex: string | null }> {
-  const response = await fetch(`${router}/v1/chat/completions`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({
-      model: 'council-secure',
-      temperature: 0,
-      messages: [{ role: 'user', content: 'What is 2+2? Respond with only the number.' }],
-    }),
-  });
-  const text = await response.text();
-  if (!response.ok) throw new Error(`${response.status}: ${text}`);
-  const { choices } = JSON.parse(text) as { choices: { message: { content: string } }[] };
-  return {
-    content: choices[0]?.message.content.trim() ?? '',
-    urlIndex: response.headers.get('x-sanctum-url-index'),
-  };
-}
 
 /** Tries again whenever an attempt has failed, until the test's own time is up. */
 async function eventually<T>(attempt: () => Promise<T>): Promise<T> {

@@ -1,31 +1,11 @@
 import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { ask, type Answer } from './ask.js';
 import { Instance } from './instance.js';
 
 const QUESTIONS = ['What is 2+2?', 'What is 3+4?', 'What is 5+1?'];
 /** The first run downloads and installs mlx-lm. */
 const SETUP_MS = 900_000;
-
-interface Answer {
-  readonly text: string;
-  readonly urlIndex: string | null;
-}
-
-async function ask(url: string, question: string): Promise<Answer> {
-  const response = await fetch(`${url}/v1/chat/completions`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({
-      model: 'padawan',
-      temperature: 0,
-      max_tokens: 32,
-      messages: [{ role: 'user', content: question }],
-    }),
-  });
-  const body = (await response.json()) as { choices?: { message: { content: string } }[] };
-  const text = body.choices?.[0]?.message.content ?? JSON.stringify(body);
-  return { text, urlIndex: response.headers.get('x-sanctum-url-index') };
-}
 
 /** On Linux. */
 async function parentOf(pid: number): Promise<number> {
@@ -51,9 +31,9 @@ describe('with the engine stopped, the same question gets the same answer', () =
     expect(fallback).toMatchObject({ state: 'ready', healthy: true });
 
     const byEngine: Answer[] = [];
-    for (const question of QUESTIONS) byEngine.push(await ask(router, question));
+    for (const question of QUESTIONS) byEngine.push(await ask(router, { question }));
     expect(byEngine.map(({ urlIndex }) => urlIndex)).toEqual(['0', '0', '0']);
-    expect(byEngine[0]?.text).toBe('4');
+    expect(byEngine[0]?.content).toBe('4');
 
     const { pid, pids } = await instance.service('engine');
     const supervisor = await parentOf(pid ?? 0);
@@ -62,8 +42,8 @@ describe('with the engine stopped, the same question gets the same answer', () =
     try {
       for (const one of pids) process.kill(one, 'SIGKILL');
       const byFallback: Answer[] = [];
-      for (const question of QUESTIONS) byFallback.push(await ask(router, question));
-      expect(byFallback).toEqual(byEngine.map(({ text }) => ({ text, urlIndex: '1' })));
+      for (const question of QUESTIONS) byFallback.push(await ask(router, { question }));
+      expect(byFallback).toEqual(byEngine.map(({ content }) => ({ content, urlIndex: '1' })));
     } finally {
       process.kill(supervisor, 'SIGCONT');
     }
