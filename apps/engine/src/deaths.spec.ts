@@ -32,6 +32,7 @@ describe.each(['SIGKILL', 'SIGSEGV'] as const)('the worker killed with %s', (sig
 
   it('ends streams with an error in-band, goes red, and serves again by itself', async () => {
     const before = await engine.workerPid();
+    expect((await fetch(`${engine.url}/health/ready`)).status).toBe(200);
     const reader = new SseReader(await chat(engine.url, LONG));
     const plain = chat(engine.url, { ...LONG, stream: false });
     await reader.events(2);
@@ -48,7 +49,9 @@ describe.each(['SIGKILL', 'SIGSEGV'] as const)('the worker killed with %s', (sig
     expect(await answer.json()).toMatchObject({ error: { code: 'worker_failed' } });
 
     const { ready, models } = await watched;
-    expect(new Set(ready)).toEqual(new Set([200, 503]));
+    // Green before and after is looked at by itself: the watch may begin and end within the red.
+    expect(ready).toContain(503);
+    expect(ready.filter((status) => status !== 503 && status !== 200)).toEqual([]);
     expect(new Set(models)).toEqual(new Set([200]));
 
     const restarted = await engine.line('worker_restarted');
