@@ -2,6 +2,7 @@ import { mkdtempSync, openSync, rmSync, writeFileSync, writeSync } from 'node:fs
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { waitUntil } from '@sanctum/testing';
 import { chat, EngineProcess, parseSse, SseReader } from './testing/engine-process.js';
 import { sealModel, type SealedModel } from './testing/sealed-model.js';
 
@@ -36,6 +37,8 @@ describe.each(['SIGKILL', 'SIGSEGV'] as const)('the worker killed with %s', (sig
     const reader = new SseReader(await chat(engine.url, LONG));
     const plain = chat(engine.url, { ...LONG, stream: false });
     await reader.events(2);
+    const isUnderWay = async () => (await engine.metric('sanctum_mlx_open_requests')) === 2;
+    await waitUntil(isUnderWay, { what: 'both requests are under way' });
     const watched = watchHealth(engine);
     process.kill(before, signal);
     const { events, done } = await reader.rest();
@@ -164,18 +167,16 @@ describe('a killed main process', () => {
 
 /** Asks again and again until the worker is back; a connection that fails fails the test. */
 async function watchHealth(engine: EngineProcess): Promise<{ ready: number[]; models: number[] }> {
-  const ready: number[] = [];
-  const models: number[] = [];
-  while (!engine.lines.some(({ msg }) => msg === 'worker_restarted')) {
-    for (const [path, statuses] of [
-      ['/health/ready', ready],
-      ['/v1/models', models],
-    ] as const) {
+  const watch = async (path: string): Promise<number[]> => {
+    const statuses: number[] = [];
+    while (!engine.lines.some(({ msg }) => msg === 'worker_restarted')) {
       const response = await fetch(`${engine.url}${path}`);
       statuses.push(response.status);
       await response.text();
     }
-  }
+    return statuses;
+  };
+  const [ready, models] = await Promise.all([watch('/health/ready'), watch('/v1/models')]);
   return { ready, models };
 }
 
