@@ -10,6 +10,7 @@ import {
   readSync,
   renameSync,
   rmSync,
+  statSync,
   unlinkSync,
   utimesSync,
   writeFileSync,
@@ -235,7 +236,8 @@ describe('a rotation of keys', () => {
 describe('while files are swapped and written to', () => {
   const WRITER = `
     const { openSync, writeSync, closeSync, renameSync, writeFileSync } = require('node:fs');
-    const [mode, file] = process.argv.slice(2);
+    const [mode, file, beatFile] = process.argv.slice(2);
+    const beats = openSync(beatFile, 'w');
     let stop = false;
     process.on('message', () => { stop = true; });
     const fd = openSync(file, 'r+');
@@ -243,6 +245,7 @@ describe('while files are swapped and written to', () => {
       if (stop) { closeSync(fd); process.disconnect(); return; }
       if (mode === 'in-place') writeSync(fd, Buffer.from([7]), 0, 1, 0);
       else { writeFileSync(file + '.new', 'evil'); renameSync(file + '.new', file); }
+      writeSync(beats, '.');
       setImmediate(beat);
     };
     process.send('ready');
@@ -252,7 +255,7 @@ describe('while files are swapped and written to', () => {
   async function against(mode: string, work: () => Promise<void>): Promise<void> {
     const script = join(root, 'writer.cjs');
     writeFileSync(script, WRITER);
-    const writer = fork(script, [mode, join(dir, 'model.safetensors')]);
+    const writer = fork(script, [mode, join(dir, 'model.safetensors'), beatFile()]);
     await once(writer, 'message');
     try {
       await work();
@@ -262,15 +265,25 @@ describe('while files are swapped and written to', () => {
     }
   }
 
-  async function attempt(): Promise<VerifiedModel | string> {
+  const beatFile = (): string => join(root, 'beats');
+
+  /** A whole write of the other process has passed: the second beat from here began after the first. */
+  function awaitWrite(): void {
+    const since = statSync(beatFile()).size;
+    while (statSync(beatFile()).size < since + 2);
+  }
+
+  async function attempt(onProgress?: () => void): Promise<VerifiedModel | string> {
     const paths = { manifest, signature: `${manifest}.sig`, publicKeys: [keys] };
-    return openVerified({ dir, ...paths }).catch((error: unknown) => String(error));
+    return openVerified({ dir, ...paths, ...(onProgress && { onProgress }) }).catch(
+      (error: unknown) => String(error),
+    );
   }
 
   it('refuses a file that another process keeps writing to in place', async () => {
     await against('in-place', async () => {
       for (let round = 0; round < 20; round += 1) {
-        const found = await attempt();
+        const found = await attempt(awaitWrite);
         // The writer puts the byte there that the manifest lists: only its writing gives it away.
         expect(found).toMatch(/model\.safetensors was changed while it was being verified/);
       }
