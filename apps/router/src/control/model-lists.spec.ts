@@ -31,13 +31,13 @@ function lists(backends: readonly Backend[], options: Partial<ModelListsOptions>
 
 describe('ModelLists', () => {
   it('never waits for an upstream that does not answer, longer than once', async () => {
-    const known = lists([backend('well'), backend('stall')], { coldWaitMs: 100 });
+    const known = lists([backend('well'), backend('stall')], { coldWaitMs: 1_000 });
     const startedMs = performance.now();
     expect(await known.known()).toEqual([{ name: 'well', models: ['well-model'] }]);
-    expect(performance.now() - startedMs).toBeLessThan(1_500);
+    expect(performance.now() - startedMs).toBeLessThan(5_000);
     const againMs = performance.now();
     await known.known();
-    expect(performance.now() - againMs).toBeLessThan(50);
+    expect(performance.now() - againMs).toBeLessThan(500);
   });
 
   it('shows the old list while it asks for the new one, and forgets it when it gets too old', async () => {
