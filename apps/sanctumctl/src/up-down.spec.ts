@@ -4,7 +4,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { findProcess, listProcesses } from '@sanctum/supervision';
+import { commandOf, findProcess, listProcesses } from '@sanctum/supervision';
 import { waitUntil } from '@sanctum/testing';
 import type { StatusReport } from './commands/status.js';
 import { Checkout } from './testing/checkout.js';
@@ -136,6 +136,8 @@ describe('up --detach', () => {
     expect(up.code).toBe(1);
     expect(up.stderr).toContain('engine did not start: exited with code 1');
     expect(up.stderr).toContain('model.safetensors does not have the listed hash');
+    const left = listProcesses().map(({ pid }) => commandOf(pid) ?? '');
+    expect(left.filter((command) => command.includes(checkout.home))).toEqual([]);
     const { services, supervisor } = await readStatus();
     expect(supervisor).toBeNull();
     expect(services.flatMap(({ pids }) => pids)).toEqual([]);

@@ -11,6 +11,7 @@ export { endProcess, hasEnded, reapHome, type ReapedService } from './orphans.js
 export { findPortHolder, isPortFree, type PortHolder } from './port-holder.js';
 export { probe, type Probe, type ProbeResult } from './probe.js';
 export {
+  commandOf,
   findProcess,
   groupMembers,
   isAlive,

@@ -52,15 +52,23 @@ async function stopPolitely(
     return false;
   }
   await terminal.step('stopping', async () => {
-    await client.stop();
-    // A signal that meets it on its way out would end it as if it had not stopped in order.
-    if (record !== undefined && !(await hasEnded(record.supervisor, SUPERVISOR_GRACE_MS))) {
-      await endProcess(record.supervisor, SUPERVISOR_GRACE_MS);
-    }
+    await stopSupervisor(site, record);
     const detail = answer.services.map(({ name }) => name).join(', ');
     return { value: undefined, detail };
   });
   return true;
+}
+
+/** Has the supervisor stop everything; resolves when it has itself ended. */
+export async function stopSupervisor(
+  site: Site,
+  record: SupervisorRecord | undefined,
+): Promise<void> {
+  await new ControlClient(site.socket).stop();
+  // A signal that meets it on its way out would end it as if it had not stopped in order.
+  if (record !== undefined && !(await hasEnded(record.supervisor, SUPERVISOR_GRACE_MS))) {
+    await endProcess(record.supervisor, SUPERVISOR_GRACE_MS);
+  }
 }
 
 /**

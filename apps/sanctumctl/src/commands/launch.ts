@@ -3,8 +3,9 @@ import { once } from 'node:events';
 import { closeSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { SanctumError } from '@sanctum/errors';
-import { ControlClient, tailLog, type ServiceEvent } from '@sanctum/supervision';
+import { ControlClient, readRecord, tailLog, type ServiceEvent } from '@sanctum/supervision';
 import { bundleOf, type Site } from '../instance/site.js';
+import { stopSupervisor } from './down.js';
 import { supervise, type SuperviseOptions } from './supervise.js';
 
 /** Which services of an instance are to run. */
@@ -63,7 +64,7 @@ export async function launchDetached(site: Site, selection: Selection): Promise<
   child.unref();
   return {
     untilReady: (service) => untilReady(site, service),
-    stop: () => new ControlClient(site.socket).stop(),
+    stop: () => stopSupervisor(site, readRecord(site.paths.supervisorFile)),
     ended: Promise.resolve(),
   };
 }
