@@ -270,7 +270,10 @@ describe('while files are swapped and written to', () => {
   /** A whole write of the other process has passed: the second beat from here began after the first. */
   function awaitWrite(): void {
     const since = statSync(beatFile()).size;
-    while (statSync(beatFile()).size < since + 2);
+    const deadlineMs = Date.now() + 20_000;
+    while (statSync(beatFile()).size < since + 2) {
+      if (Date.now() > deadlineMs) throw new Error('the writer writes no more');
+    }
   }
 
   async function attempt(onProgress?: () => void): Promise<VerifiedModel | string> {

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import { waitUntil } from '@sanctum/testing';
 import fc from 'fast-check';
 import { JOINED_BYTES_MAX, joinWrites } from './join-writes.js';
 
@@ -32,10 +33,12 @@ describe('joinWrites', () => {
     near.cork();
     for (const [chunk, encoding] of writes) near.write(chunk, encoding);
     near.uncork();
-    const parts: Buffer[] = [];
-    while (Buffer.concat(parts).length < bytes)
-      parts.push(...((await once(far, 'data')) as [Buffer]));
-    return Buffer.concat(parts);
+    let received = Buffer.alloc(0);
+    const take = (part: Buffer): unknown => (received = Buffer.concat([received, part]));
+    far.on('data', take);
+    await waitUntil(() => received.length >= bytes, { what: 'all bytes have come' });
+    far.off('data', take);
+    return received;
   }
 
   it.each<[string, readonly Write[], 'one' | 'a list']>([
