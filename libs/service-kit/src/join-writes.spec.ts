@@ -43,7 +43,7 @@ describe('joinWrites', () => {
 
   it.each<[string, readonly Write[], 'one' | 'a list']>([
     ['a head and a body', [['POST /ü\r\n', 'latin1'], [Buffer.from('{"ä":"€"}')]], 'one'],
-    ['a chunk', [['5\r\n', 'latin1'], [Buffer.from('hello')], ['\r\n', 'latin1']], 'one'],
+    ['a chunk', [['5\r\n', 'latin1'], [Buffer.from('hello')], ['\r\n', 'latin1']], 'a list'],
     [
       'text whose bytes are still to be made',
       [

@@ -9,20 +9,21 @@ interface Piece {
 }
 
 /**
- * From now on short pieces that were corked leave the socket as one: to Node a head and a body, or
- * the three parts of a chunk, are a list, which costs half as much again as one string.
+ * From now on a short head and its body leave the socket as one: to Node they are a list, which
+ * costs half as much again as one string. Longer lists are pieces of a stream and stay lists:
+ * joined they cost more.
  */
 export function joinWrites(socket: Socket): void {
   const writeList = socket._writev?.bind(socket);
   if (writeList === undefined) return;
   socket._writev = (pieces: Piece[], done) => {
-    const text = joined(pieces);
+    const text = pieces.length > 2 ? undefined : joined(pieces);
     if (text === undefined) writeList(pieces, done);
     else socket._write(text, 'latin1', done);
   };
 }
 
-/** The bytes of all pieces, one a character; undefined when they are too many, or no bytes yet. */
+/** The bytes of the pieces, one a character; undefined when they are too many, or no bytes yet. */
 function joined(pieces: readonly Piece[]): string | undefined {
   let text = '';
   for (const { chunk, encoding } of pieces) {
