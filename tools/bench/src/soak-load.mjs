@@ -9,6 +9,8 @@ export class Load {
   /** Distinct reasons of wrong answers. */
   reasons = new Set();
   #stopped = false;
+  #underWay = new Set();
+  #rest = Promise.resolve();
 
   constructor({ port, connections, model }) {
     this.port = port;
@@ -38,10 +40,22 @@ export class Load {
   async run(kinds, until) {
     const worker = async (_, first) => {
       for (let turn = first; !this.#stopped && !until(); turn += 1) {
-        await this.#one(kinds[turn % kinds.length]);
+        await this.#rest;
+        const one = this.#one(kinds[turn % kinds.length]);
+        this.#underWay.add(one);
+        await one;
+        this.#underWay.delete(one);
       }
     };
     await Promise.all(Array.from({ length: this.connections }, worker));
+  }
+
+  /** Does it while nothing is under way: requests end, and the next ones wait for it. */
+  async atRest(act) {
+    let end;
+    this.#rest = new Promise((resolve) => (end = resolve));
+    await Promise.all(this.#underWay);
+    await act().finally(end);
   }
 
   async #one(kind) {

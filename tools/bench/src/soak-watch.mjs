@@ -1,4 +1,5 @@
 // A process from outside: its memory as samples over time, and the sockets it holds.
+import { once } from 'node:events';
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { clearInterval, setInterval } from 'node:timers';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -7,22 +8,22 @@ const LISTEN = '0A';
 const SOCKETS_WAIT_S = 90;
 
 /**
- * Watches the processes of one service; its memory is the sum of their PSS. With `collect`, a child
- * that runs soak-collect.mjs, garbage is collected once a minute, and what is left is a sample too.
+ * Watches the processes of one service; its memory is the sum of their PSS. `collector` is a child
+ * that runs soak-collect.mjs.
  */
 export class Watch {
   samples = [];
   collected = [];
   #timer;
-  #minutely;
-  #collect;
+  #collector;
+  #ended = new AbortController();
   #begunMs = 0;
 
-  constructor(name, pids, collect) {
+  constructor(name, pids, collector) {
     this.name = name;
     this.pids = pids;
-    this.#collect = collect;
-    collect?.on('message', ({ liveMb }) => this.#left(liveMb));
+    this.#collector = collector;
+    collector?.once('exit', () => this.#ended.abort());
     this.socketsBefore = this.sockets();
     this.handlesBefore = this.#handles();
   }
@@ -30,14 +31,20 @@ export class Watch {
   start(everyMs) {
     this.#begunMs = performance.now();
     this.#timer = setInterval(() => this.#sample(), everyMs);
-    this.#minutely = setInterval(() => {
-      if (this.#collect?.connected) this.#collect.send('collect');
-    }, 60_000);
   }
 
   stop() {
     clearInterval(this.#timer);
-    clearInterval(this.#minutely);
+  }
+
+  /** Lets it collect its garbage; what is left is a sample. */
+  async collect() {
+    if (!this.#collector?.connected) return;
+    this.#collector.send('collect');
+    const { signal } = this.#ended;
+    const [left] = await once(this.#collector, 'message', { signal }).catch(() => []);
+    if (left === undefined) return;
+    this.collected.push({ hours: this.#hours(), mb: this.megabytes, liveMb: left.liveMb });
   }
 
   get megabytes() {
@@ -85,10 +92,6 @@ export class Watch {
     } catch {
       // The process is gone; that is noticed elsewhere.
     }
-  }
-
-  #left(liveMb) {
-    this.collected.push({ hours: this.#hours(), mb: this.megabytes, liveMb });
   }
 
   #hours() {

@@ -2,14 +2,15 @@
 // usage: soak.mjs [--minutes 60] [--streams 10000] [--connections 32] [--sample-s 2] [--home DIR] [--receipts DIR]
 // With --home it loads the running instance there, its engine watched as well. Ends with 1 when memory
 // grows by more than 1 MB an hour after the first ten minutes, a socket stays, or an answer is wrong.
-// Under load memory swings by tens of MB with what is not collected yet; so the router it starts
-// itself collects once a minute, and is judged by what is left then.
+// Under load memory swings by tens of MB with what is not collected yet; so once a minute the load
+// rests, the router that was started here collects, and is judged by what is left then.
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
+import { clearInterval, setInterval } from 'node:timers';
 import { fileURLToPath } from 'node:url';
 import { machine, option, portOf } from './rounds.mjs';
 import { Load, MIXED, REAL, STREAMS } from './soak-load.mjs';
@@ -46,7 +47,10 @@ try {
 
   const begunMs = performance.now();
   for (const watch of watched) watch.start(sampleMs);
+  const collect = () => Promise.all(watched.map((watch) => watch.collect()));
+  const minutely = setInterval(() => void load.atRest(collect), 60_000);
   await load.run(model === undefined ? MIXED : REAL, () => minutesSince(begunMs) > minutes);
+  clearInterval(minutely);
   for (const watch of watched) watch.stop();
   const ranMinutes = minutesSince(begunMs);
 
