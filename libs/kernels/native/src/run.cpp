@@ -15,7 +15,7 @@ uint32_t blocks(uint64_t count, uint64_t size) {
 }  // namespace
 
 void Runner::run(uint32_t thread) {
-  Lane lane{thread, 0};
+  Lane lane{thread};
   for (Op& op : program_.ops) std::visit([&](auto& o) { execute(o, lane); }, op);
 }
 

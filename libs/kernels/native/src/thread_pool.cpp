@@ -14,9 +14,14 @@ void relax() {
   asm volatile("yield");
 #endif
 }
-// After so many rounds the others are probably not running: let them have the core.
 constexpr uint32_t kSpins = 4096;
 }  // namespace
+
+void Backoff::wait() {
+  if (spins_ == kSpins) return std::this_thread::yield();
+  ++spins_;
+  relax();
+}
 
 ThreadPool::ThreadPool(uint32_t threads) : threads_(threads) {
   try {
@@ -50,24 +55,12 @@ void ThreadPool::run(const std::function<void(uint32_t)>& body) {
   }
   wake_.notify_all();
   body(0);
-  barrier();
-}
-
-void ThreadPool::barrier() {
-  if (threads_ == 1) return;
-  const uint32_t phase = phase_.load(std::memory_order_relaxed);
-  if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == threads_) {
-    arrived_.store(0, std::memory_order_relaxed);
-    phase_.store(phase + 1, std::memory_order_release);
-    return;
+  {
+    const std::lock_guard lock(mutex_);
+    body_ = nullptr;
   }
-  for (uint32_t spins = 0; phase_.load(std::memory_order_acquire) == phase; ++spins) {
-    if (spins < kSpins) {
-      relax();
-    } else {
-      std::this_thread::yield();
-    }
-  }
+  Backoff backoff;
+  while (inside_.load(std::memory_order_acquire) > 0) backoff.wait();
 }
 
 void ThreadPool::work(uint32_t thread) {
@@ -76,13 +69,14 @@ void ThreadPool::work(uint32_t thread) {
     const std::function<void(uint32_t)>* body = nullptr;
     {
       std::unique_lock lock(mutex_);
-      wake_.wait(lock, [&] { return stopping_ || generation_ != seen; });
+      wake_.wait(lock, [&] { return stopping_ || (body_ && generation_ != seen); });
       if (stopping_) return;
       seen = generation_;
       body = body_;
+      inside_.fetch_add(1, std::memory_order_relaxed);
     }
     (*body)(thread);
-    barrier();
+    inside_.fetch_sub(1, std::memory_order_release);
   }
 }
 

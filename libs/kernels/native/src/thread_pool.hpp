@@ -9,8 +9,17 @@
 
 namespace sk {
 
-// Runs one function on all threads at once. Threads sleep between runs; within a run they meet at
-// barriers, where they spin.
+// For waiting a few microseconds: spins, and when that was not enough gives the core away, as the
+// thread that is waited for is probably not running.
+class Backoff {
+ public:
+  void wait();
+
+ private:
+  uint32_t spins_ = 0;
+};
+
+// Runs one function on all threads at once. Threads sleep between runs.
 class ThreadPool {
  public:
   explicit ThreadPool(uint32_t threads);
@@ -18,11 +27,9 @@ class ThreadPool {
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
   uint32_t size() const { return threads_; }
-  // body(thread) on every thread, the caller being thread 0; returns when all have finished.
-  // body must not throw.
+  // body(0) here, and body(thread) on each other thread that comes before body(0) has returned:
+  // body has to be complete without them. Returns when all of them have. body must not throw.
   void run(const std::function<void(uint32_t)>& body);
-  // All threads of a run call this the same number of times.
-  void barrier();
 
  private:
   void work(uint32_t thread);
@@ -30,11 +37,10 @@ class ThreadPool {
   std::vector<std::thread> workers_;
   std::mutex mutex_;
   std::condition_variable wake_;
-  const std::function<void(uint32_t)>* body_ = nullptr;
+  const std::function<void(uint32_t)>* body_ = nullptr;  // while threads may join in
   uint64_t generation_ = 0;
   bool stopping_ = false;
-  alignas(64) std::atomic<uint32_t> arrived_{0};
-  alignas(64) std::atomic<uint32_t> phase_{0};
+  alignas(64) std::atomic<uint32_t> inside_{0};
 };
 
 }  // namespace sk
