@@ -17,12 +17,13 @@ export {
 export type { Delta, Finish, GenerationRequest, SchedulerStats, StepEvents } from './events.js';
 export { DEFAULT_SCHEDULER_LIMITS, type SchedulerLimits } from './limits.js';
 export { parseSampling } from './parse-sampling.js';
-export type {
-  FinishReason,
-  GenerationOptions,
-  SamplingParams,
-  TokenReport,
-  TokenText,
+export {
+  GREEDY,
+  type FinishReason,
+  type GenerationOptions,
+  type SamplingParams,
+  type TokenReport,
+  type TokenText,
 } from './request.js';
 export { opensReasoning } from './reasoning-split.js';
 export { Scheduler, type SchedulerOptions } from './scheduler.js';

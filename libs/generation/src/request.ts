@@ -15,6 +15,18 @@ export interface SamplingParams {
   readonly seed?: bigint;
 }
 
+/** The most likely token each time, as the model has them. */
+export const GREEDY: SamplingParams = {
+  temperature: 0,
+  topK: 0,
+  topP: 1,
+  minP: 0,
+  repetitionPenalty: 1,
+  presencePenalty: 0,
+  frequencyPenalty: 0,
+  logitBias: new Map(),
+};
+
 /** All that a request says about its answer, whatever its prompt. */
 export interface GenerationOptions {
   readonly sampling: SamplingParams;

@@ -3,7 +3,7 @@ import { SanctumError } from '@sanctum/errors';
 import fc from 'fast-check';
 import type { Delta, GenerationRequest, StepEvents } from './events.js';
 import type { SchedulerLimits } from './limits.js';
-import type { GenerationOptions, SamplingParams } from './request.js';
+import { GREEDY, type GenerationOptions, type SamplingParams } from './request.js';
 import { Scheduler } from './scheduler.js';
 import { byteTokenizerFile } from './testing/byte-tokenizer.js';
 import { FakeModel, type FakeModelOptions } from './testing/fake-model.js';
@@ -12,16 +12,6 @@ import { createTokenizer } from './tokenizer.js';
 
 const tokenizer = createTokenizer(JSON.stringify(byteTokenizerFile()));
 const EOS = tokenizer.idOf('<|im_end|>') ?? -1;
-const GREEDY: SamplingParams = {
-  temperature: 0,
-  topK: 0,
-  topP: 1,
-  minP: 0,
-  repetitionPenalty: 1,
-  presencePenalty: 0,
-  frequencyPenalty: 0,
-  logitBias: new Map(),
-};
 
 function fakeModel(options: Partial<FakeModelOptions> = {}): FakeModel {
   return new FakeModel({ vocabSize: tokenizer.size, eosTokenId: EOS, ...options });

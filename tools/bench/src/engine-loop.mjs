@@ -1,22 +1,17 @@
 // The engine's bare loop, without HTTP or tokenizer, as a Peer. usage: engine-loop.mjs FOLDER THREADS
 import { openSync, readdirSync, statSync } from 'node:fs';
 import path from 'node:path';
+import { GREEDY } from '@sanctum/generation';
 import { openKernels } from '@sanctum/kernels';
 import { loadModel } from '@sanctum/models';
 import { answer, rate } from './rounds.mjs';
 import { promptTokens } from './shape.mjs';
 
 const CHUNK = 512;
-const GREEDY = {
-  temperature: 0,
-  topK: 0,
-  topP: 1,
-  minP: 0,
-  repetitionPenalty: 1,
-  presencePenalty: 0,
-  frequencyPenalty: 0,
-  history: new Int32Array(0),
-  logitBias: new Map(),
+const SAMPLING = {
+  ...GREEDY,
+  history: new Int32Array(),
+  promptCount: 0,
   seed: 0n,
   counter: 0,
   topLogprobs: 0,
@@ -58,7 +53,7 @@ await answer({
           logits: 'last',
         })),
       );
-      for (let at = 0; at < batch; at += 1) next[at] = model.sample(at, GREEDY).token;
+      for (let at = 0; at < batch; at += 1) next[at] = model.sample(at, SAMPLING).token;
     }
     const result = { rate: rate(tokens * batch, startedAt) };
     for (const sequence of sequences) sequence.free();
@@ -73,5 +68,5 @@ function feed(sequence, tokens) {
     const last = from + CHUNK >= tokens.length;
     model.step([{ sequence, tokens: chunk, logits: last ? 'last' : 'none' }]);
   }
-  return model.sample(0, GREEDY).token;
+  return model.sample(0, SAMPLING).token;
 }

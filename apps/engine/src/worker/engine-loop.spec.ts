@@ -1,6 +1,7 @@
 import { fstatSync, openSync, readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { GREEDY } from '@sanctum/generation';
 import type { WorkerMessage } from '../protocol.js';
 import { EngineLoop } from './engine-loop.js';
 import { loadEngine, type LoadedModel } from './load.js';
@@ -44,17 +45,7 @@ class Reader {
   }
 
   submit(id: string, maxTokens: number): void {
-    const sampling = {
-      temperature: 0,
-      topK: 0,
-      topP: 1,
-      minP: 0,
-      repetitionPenalty: 1,
-      presencePenalty: 0,
-      frequencyPenalty: 0,
-      logitBias: new Map<number, number>(),
-    };
-    const options = { sampling, maxTokens, stop: [], ignoreEos: true };
+    const options = { sampling: GREEDY, maxTokens, stop: [], ignoreEos: true };
     const prompt = { kind: 'text', text: 'go on' } as const;
     this.loop.submit({ type: 'submit', id, client: 'spec', prompt, options });
   }

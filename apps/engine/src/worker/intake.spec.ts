@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from '@jest/globals';
-import { createChatTemplate, createTokenizer } from '@sanctum/generation';
+import { createChatTemplate, createTokenizer, GREEDY } from '@sanctum/generation';
 import type { Prompt, SubmitMessage } from '../protocol.js';
 import { Intake, type Prepared } from './intake.js';
 
@@ -13,17 +13,7 @@ const build = (contextTokensMax = 100_000): Intake =>
   new Intake({ tokenizer, template, contextTokensMax });
 
 function message(id: string, prompt: Prompt): SubmitMessage {
-  const sampling = {
-    temperature: 0,
-    topK: 0,
-    topP: 1,
-    minP: 0,
-    repetitionPenalty: 1,
-    presencePenalty: 0,
-    frequencyPenalty: 0,
-    logitBias: new Map<number, number>(),
-  };
-  const options = { sampling, stop: [], ignoreEos: false };
+  const options = { sampling: GREEDY, stop: [], ignoreEos: false };
   return { type: 'submit', id, client: 'spec', prompt, options };
 }
 

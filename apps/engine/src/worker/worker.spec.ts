@@ -16,23 +16,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
-import type { GenerationOptions, SamplingParams } from '@sanctum/generation';
+import { GREEDY, type GenerationOptions } from '@sanctum/generation';
 import type { Delta, LoadMessage, MainMessage, Prompt, WorkerMessage } from '../protocol.js';
 
 const PROGRAM = fileURLToPath(new URL('../../out-tsc/lib/worker/main.js', import.meta.url));
 const MODEL = fileURLToPath(new URL('../../../../deploy/models/padawan', import.meta.url));
 const FIRST_FD = 4;
 
-const GREEDY: SamplingParams = {
-  temperature: 0,
-  topK: 0,
-  topP: 1,
-  minP: 0,
-  repetitionPenalty: 1,
-  presencePenalty: 0,
-  frequencyPenalty: 0,
-  logitBias: new Map(),
-};
 const OPTIONS: GenerationOptions = { sampling: GREEDY, maxTokens: 16, stop: [], ignoreEos: true };
 
 type Of<Type extends WorkerMessage['type']> = Extract<WorkerMessage, { type: Type }>;

@@ -1,19 +1,12 @@
-import type { CausalModel, NativeSampling } from '@sanctum/generation';
+import { GREEDY as PARAMS, type CausalModel, type NativeSampling } from '@sanctum/generation';
 import { openKernels, type Context, type ContextOptions } from '@sanctum/kernels';
 import { loadModel, type LoadOptions } from '../load-model.js';
 import { FIXTURES, ModelFolder } from './model-folder.js';
 
 export const GREEDY: NativeSampling = {
-  temperature: 0,
-  topK: 0,
-  topP: 1,
-  minP: 0,
-  repetitionPenalty: 1,
-  presencePenalty: 0,
-  frequencyPenalty: 0,
+  ...PARAMS,
   history: new Int32Array(),
   promptCount: 0,
-  logitBias: new Map(),
   seed: 0n,
   counter: 0,
   topLogprobs: 0,
