@@ -1,7 +1,6 @@
 import { SanctumError, toEnvelope } from '@sanctum/errors';
 import type { AttemptOutcome } from '@sanctum/routing';
 import type { ClientResponse } from '../dialects/client-response.js';
-import type { AttemptEnd } from './attempt.js';
 import type { HeldAnswer } from './held-answer.js';
 
 /** Who speaks when no backend does. */
@@ -118,8 +117,13 @@ function errorTraits(body: Buffer): { errorCode?: string; bodyClass: string } {
   return { bodyClass: start.startsWith('<') ? 'html' : 'text' };
 }
 
+interface Ended {
+  readonly outcome: AttemptOutcome;
+  readonly answer: HeldAnswer | undefined;
+}
+
 /** What kind of 5xx it was is in its body: one that says it is loading is neutral, for one. */
-export function withErrorTraits({ outcome, answer }: AttemptEnd): AttemptOutcome {
+export function withErrorTraits({ outcome, answer }: Ended): AttemptOutcome {
   if (outcome.kind !== 'answered' || outcome.status < 500 || answer?.isPartial !== false) {
     return outcome;
   }

@@ -16,8 +16,15 @@ import {
   type RouteRule,
 } from '@sanctum/routing';
 import type { CallerPolicy } from '../access/callers.js';
-import type { Backend } from '../upstream/upstream.js';
-import type { ProxyContext } from './proxy-context.js';
+import type { RouterLimits } from '../limits.js';
+import type { ActiveRoutes, Backend } from '../upstream/upstream.js';
+
+/** What a choice depends on besides the request. */
+export interface PlanContext {
+  readonly routes: () => ActiveRoutes;
+  readonly availabilityOf: AvailabilityOf;
+  readonly limits: RouterLimits;
+}
 
 /** A request with its backend, ready for the first attempt. */
 export interface PlannedRequest {
@@ -49,7 +56,7 @@ export function isInterpreted(path: string): boolean {
  * backend the caller may not use.
  */
 export function planRequest(
-  context: ProxyContext,
+  context: PlanContext,
   request: IncomingMessage,
   { path, body, policy }: { path: string; body: Buffer; policy: CallerPolicy | undefined },
 ): PlannedRequest {
@@ -86,7 +93,7 @@ export function planRequest(
 
 /** Choice that is left to the router keeps within what the caller may use; a name is taken as it is. */
 function availabilityFor(
-  { availabilityOf }: ProxyContext,
+  { availabilityOf }: PlanContext,
   model: string | undefined,
   policy: CallerPolicy | undefined,
 ): AvailabilityOf {

@@ -1,35 +1,24 @@
 import type { Failover } from '@sanctum/contracts';
-import type { AvailabilityOf, RoutingTable } from '@sanctum/routing';
 import type { AccessPolicy } from '@sanctum/service-kit';
 import type { Callers } from '../access/callers.js';
 import type { Refusals } from '../audit/refusals.js';
 import type { RequestRecord } from '../audit/request-audit.js';
 import type { HealthRegistry } from '../health/health-registry.js';
-import type { RouterLimits } from '../limits.js';
 import type { RouterLog } from '../log.js';
 import type { RouterMetrics } from '../metrics.js';
 import type { Tracing } from '../tracing/request-trace.js';
-import type { Backend } from '../upstream/upstream.js';
 import type { Admission } from './admission.js';
+import type { PlanContext } from './plan-request.js';
 import type { StallWatch } from './stall-watch.js';
 
-/** What requests are routed by; replaced as a whole, so a request sees one version of it. */
-export interface ActiveRoutes {
-  readonly table: RoutingTable;
-  readonly backends: ReadonlyMap<string, Backend>;
-}
-
 /** What every proxied request shares. */
-export interface ProxyContext {
-  readonly routes: () => ActiveRoutes;
-  readonly availabilityOf: AvailabilityOf;
+export interface ProxyContext extends PlanContext {
   /** Who may come in at all. */
   readonly access: AccessPolicy;
   /** Name of the instance, as its certificates carry it. */
   readonly instance: string;
   readonly callers: Callers;
   readonly health: HealthRegistry;
-  readonly limits: RouterLimits;
   readonly admission: Admission;
   readonly refusals: Refusals;
   readonly stalls: StallWatch;

@@ -1,13 +1,12 @@
 import type { RouterSection } from '@sanctum/catalog';
 import { SanctumError } from '@sanctum/errors';
 import { compileRoutingTable } from '@sanctum/routing';
-import type { ActiveRoutes } from '../proxy/proxy-context.js';
 import {
   closeBackends,
   resolveBackends,
   type ResolveOptions,
 } from '../upstream/resolve-backends.js';
-import type { Backend } from '../upstream/upstream.js';
+import type { ActiveRoutes, Backend } from '../upstream/upstream.js';
 
 /**
  * Owns the routes requests are planned by. They change as a whole: a request under way keeps the

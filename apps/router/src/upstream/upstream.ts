@@ -1,5 +1,5 @@
 import type { Dialect } from '@sanctum/contracts';
-import type { AttemptTimeouts, FailoverPolicy, ModelSplice } from '@sanctum/routing';
+import type { AttemptTimeouts, FailoverPolicy, ModelSplice, RoutingTable } from '@sanctum/routing';
 import type { Pool } from 'undici';
 import type { Resilience } from '../health/resilience.js';
 
@@ -36,4 +36,10 @@ export interface Backend {
   readonly resilience: Resilience;
   /** Thoughts are taken out of its answers. */
   readonly stripsThinking: boolean;
+}
+
+/** What requests are routed by; replaced as a whole, so a request sees one version of it. */
+export interface ActiveRoutes {
+  readonly table: RoutingTable;
+  readonly backends: ReadonlyMap<string, Backend>;
 }
