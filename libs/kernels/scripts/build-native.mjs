@@ -56,7 +56,7 @@ const ARM64 = [
 const VARIANTS = {
   library: { folder: '', suffix: '', files: [LIBRARY_FILE], options: [] },
   sanitize: {
-    ...{ folder: '', suffix: '-sanitize', files: ['sanctum_fuzz'] },
+    ...{ folder: '', suffix: '-sanitize', files: ['sanctum_fuzz', 'sanctum_threads'] },
     options: ['-DSANCTUM_SANITIZE=ON'],
   },
   'same-bits': {
