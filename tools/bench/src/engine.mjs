@@ -1,7 +1,6 @@
 // The engine's bare loop against llama.cpp and the memory bandwidth of the same minutes.
-// usage: engine.mjs [--rounds 7] [--threads 2] [--isa avx2] [--decode 64] [--prefill 512] [--beside 0]
-// With --beside N, as many programs that never rest share the cores.
-import { execFileSync, spawn } from 'node:child_process';
+// usage: engine.mjs [--rounds 7] [--threads 2] [--isa avx2] [--decode 64] [--prefill 512]
+import { execFileSync } from 'node:child_process';
 import { cpSync, mkdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -15,7 +14,6 @@ const threads = option('threads', '2');
 const isa = option('isa', '');
 const decode = Number(option('decode', 64));
 const prefill = Number(option('prefill', 512));
-const beside = Number(option('beside', 0));
 
 mkdirSync(cache, { recursive: true });
 const model = ensureModel(path.join(cache, 'qwen3_5-0.8b-q4g64'));
@@ -27,10 +25,8 @@ const ours = new Peer(path.join(here, 'engine-loop.mjs'), [model, threads], { SA
 const llama = isa === 'avx2' ? haswellCopy() : here;
 const theirs = new Peer(path.join(llama, 'llama-loop.mjs'), [gguf, threads]);
 const results = {};
-const busy = Array.from({ length: beside }, () => spawn(process.execPath, ['-e', 'for (;;);']));
-process.once('exit', () => busy.forEach((program) => program.kill()));
 
-console.log(`${machine()}${beside > 0 ? `, ${beside} busy programs beside` : ''}`);
+console.log(machine());
 const about = await ours.ask({ op: 'info' });
 console.log(`engine: ${about.info}; llama.cpp: ${(await theirs.ask({ op: 'info' })).info}`);
 for (let round = -1; round < rounds; round += 1) {
