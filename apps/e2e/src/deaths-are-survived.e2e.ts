@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { ask, type Answer } from './ask.js';
-import { Instance } from './instance.js';
+import { Instance, killAll } from './instance.js';
 import { addFallback, startSecondEngine, type SecondEngine } from './second-engine.js';
 
 describe('the death of a process is survived', () => {
@@ -19,7 +19,7 @@ describe('the death of a process is survived', () => {
 
   it('answers from the restarted engine after kill -9 of all its processes', async () => {
     const before = await instance.service('engine');
-    for (const pid of before.pids) process.kill(pid, 'SIGKILL');
+    killAll(before.pids);
     expect(await eventually(() => ask(router))).toMatchObject({ content: '4' });
     const after = await instance.service('engine');
     expect(after.pid).not.toBe(before.pid);
@@ -68,7 +68,7 @@ describe('a second engine takes over without the client noticing', () => {
     const first = await instance.service('engine');
     const answers: Promise<Answer>[] = [];
     for (let index = 0; index < 5; index += 1) answers.push(ask(router));
-    for (const pid of first.pids) process.kill(pid, 'SIGKILL');
+    killAll(first.pids);
     for (let index = 0; index < 20; index += 1) answers.push(ask(router));
     const settled = await Promise.all(answers);
     expect(settled.map(({ content }) => content)).toEqual(settled.map(() => '4'));

@@ -71,6 +71,11 @@ export class Instance {
   }
 }
 
+/** Kills a service's processes, as its status names them; the first last: without it they all end. */
+export function killAll(pids: readonly number[]): void {
+  for (const pid of pids.toReversed()) process.kill(pid, 'SIGKILL');
+}
+
 export function runProgram(file: string, args: readonly string[]): Promise<CommandResult> {
   return new Promise((resolve, reject) => {
     const child = spawn(file, args, { cwd: checkout, stdio: ['ignore', 'pipe', 'pipe'] });

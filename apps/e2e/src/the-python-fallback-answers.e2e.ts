@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { ask, type Answer } from './ask.js';
-import { Instance } from './instance.js';
+import { Instance, killAll } from './instance.js';
 
 const QUESTIONS = ['What is 2+2?', 'What is 3+4?', 'What is 5+1?'];
 /** The first run downloads and installs mlx-lm. */
@@ -40,7 +40,7 @@ describe('with the engine stopped, the same question gets the same answer', () =
     // Held, so that it restarts nothing meanwhile.
     process.kill(supervisor, 'SIGSTOP');
     try {
-      for (const one of pids) process.kill(one, 'SIGKILL');
+      killAll(pids);
       const byFallback: Answer[] = [];
       for (const question of QUESTIONS) byFallback.push(await ask(router, { question }));
       expect(byFallback).toEqual(byEngine.map(({ content }) => ({ content, urlIndex: '1' })));
