@@ -71,7 +71,7 @@ describe('SIGTERM', () => {
   it('lets answers end, refuses new ones, and exits 0', async () => {
     const engine = await EngineProcess.start(model.flags);
     const worker = await engine.workerPid();
-    const reader = new SseReader(await chat(engine.url, { ...LONG, max_tokens: 60 }));
+    const reader = new SseReader(await chat(engine.url, LONG));
     await reader.events(2);
     const stopped = engine.stop();
     await engine.line('stopping');
@@ -110,7 +110,7 @@ describe('SIGTERM', () => {
 describe('POST /admin/drain', () => {
   it('finishes what runs, refuses what comes, and keeps answering health', async () => {
     const engine = await EngineProcess.start(model.flags);
-    const reader = new SseReader(await chat(engine.url, { ...LONG, max_tokens: 60 }));
+    const reader = new SseReader(await chat(engine.url, LONG));
     await reader.events(2);
     const drained = await fetch(`${engine.url}/admin/drain`, { method: 'POST' });
     expect(drained.status).toBe(202);
@@ -125,7 +125,7 @@ describe('POST /admin/drain', () => {
 
   it('does not let a SIGTERM after it cut what still runs', async () => {
     const engine = await EngineProcess.start(model.flags);
-    const reader = new SseReader(await chat(engine.url, { ...LONG, max_tokens: 60 }));
+    const reader = new SseReader(await chat(engine.url, LONG));
     await reader.events(2);
     await (await fetch(`${engine.url}/admin/drain`, { method: 'POST' })).text();
     const stopped = engine.stop();
