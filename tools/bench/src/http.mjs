@@ -69,8 +69,8 @@ function stream(url) {
     ...['--write-out', '%{time_starttransfer} %{time_total}'],
     ...['--header', 'content-type: application/json', '--data', body, `${url}/v1/completions`],
   ];
-  const told = execFileSync('curl', args, { encoding: 'utf8' });
-  const [first, end] = told.split(' ').map(Number);
+  const times = execFileSync('curl', args, { encoding: 'utf8' });
+  const [first, end] = times.split(' ').map(Number);
   const drawn = Number(/"completion_tokens":(\d+)/.exec(readFileSync(answer, 'utf8'))?.[1]);
   if (drawn !== tokens + 1) throw new Error(`the engine drew ${drawn} tokens, not ${tokens + 1}`);
   return tokens / (end - first);
