@@ -16,5 +16,16 @@ export { INSTANCE_BYTES_MAX, loadInstance, parseInstance } from './load-instance
 export { modelTrustFiles, type ModelTrustFiles } from './model-trust.js';
 export { PORT_NAMES, PORT_SETTINGS, portsOf, type PortName, type PortTable } from './port-table.js';
 export { applyPorts, pickFreePorts, readPorts, writePorts } from './ports.js';
+export { tryProcessLock, withProcessLock, type HeldLock } from './process-lock.js';
+export {
+  commandOf,
+  findProcess,
+  groupMembers,
+  isAlive,
+  listProcesses,
+  programInode,
+  type ProcessEntry,
+  type ProcessId,
+} from './process-table.js';
 export { isPublicHost } from './upstream-url.js';
 export { readSecrets, SECRET_BYTES_MAX, secretNames } from './secret-files.js';

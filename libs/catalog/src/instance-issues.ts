@@ -86,10 +86,14 @@ function valueAt(value: unknown, path: Path): unknown {
   );
 }
 
+/** A URL that is refused may hold credentials, also where no URL can have them: `u:a/b@host`. */
+const CREDENTIALS = /:\/\/[^"]*@/g;
+
 function show(value: unknown): string {
   if (value === undefined) {
     return 'nothing';
   }
-  const text = typeof value === 'number' ? String(value) : JSON.stringify(value);
+  const json = typeof value === 'number' ? String(value) : JSON.stringify(value);
+  const text = json.replace(CREDENTIALS, '://[scrubbed]@');
   return text.length > FOUND_LENGTH_MAX ? `${text.slice(0, FOUND_LENGTH_MAX)}…` : text;
 }

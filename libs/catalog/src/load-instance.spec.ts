@@ -146,6 +146,15 @@ describe('backend URLs', () => {
     expect(refusal(withBackend(lines))).toContain(message);
   });
 
+  it.each(['sk-1', 'sk@2', 'a/sk-3', 'sk-4?', `${'x'.repeat(80)}sk-5`])(
+    'repeats no credentials of a URL: %j',
+    (password) => {
+      const found = refusal(withBackend(`url: "http://user:${password}@a/v1"`));
+      expect(found).toMatch(/expected .*URL.*found "http:\/\/\[scrubbed\]@a\/v1"/);
+      expect(found).not.toMatch(/user|sk|xx/);
+    },
+  );
+
   it('never lets a public host inherit a key', () => {
     const inherited = 'url: http://127.0.0.1:1/v1\napi_key_env: KEY\nfallback_urls:\n  - ';
     expect(refusal(withBackend(`${inherited}https://api.example.com/v1`))).toContain(

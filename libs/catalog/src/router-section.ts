@@ -17,11 +17,20 @@ import { isPublicHost, upstreamUrl } from './upstream-url.js';
 const MODEL_PATTERNS_MAX = 256;
 const FALLBACK_URLS_MAX = 16;
 
-const timeouts = section({
+const ATTEMPT_TIMEOUTS = {
   connect_s: seconds.exactOptional(),
   first_byte_s: seconds.exactOptional(),
   idle_s: seconds.exactOptional(),
-  total_s: seconds.exactOptional(),
+};
+
+const timeouts = section({ ...ATTEMPT_TIMEOUTS, total_s: seconds.exactOptional() });
+
+/** Of one URL among several, which share the time that their backend gives them. */
+const attemptTimeouts = z.strictObject(ATTEMPT_TIMEOUTS, {
+  error: ({ code }) =>
+    code === 'unrecognized_keys'
+      ? `one of ${Object.keys(ATTEMPT_TIMEOUTS).join(', ')} (total_s is of the backend, for all URLs)`
+      : undefined,
 });
 
 /** Consecutive faults that open a breaker, and how long it stays open before a probe. */
@@ -62,7 +71,7 @@ function upstream(base: string) {
     default_model: slug.exactOptional(),
     dialects: dialects.exactOptional(),
     tls: clientTls(base).exactOptional(),
-    timeouts: timeouts.exactOptional(),
+    timeouts: attemptTimeouts.exactOptional(),
   });
 }
 

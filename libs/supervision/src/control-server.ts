@@ -35,14 +35,29 @@ export class ControlServer {
     this.#server.maxConnections = CONTROL_CONNECTIONS_MAX;
   }
 
-  /** A socket file that is in the way belongs to a dead supervisor: the lock is ours. */
+  /**
+   * A socket file that is in the way belongs to a dead supervisor: the lock is ours.
+   *
+   * @throws SanctumError `io` when there can be no socket at the path
+   */
   static async listen(options: ControlServerOptions): Promise<ControlServer> {
+    const { path } = options;
     const control = new ControlServer(options);
-    rmSync(options.path, { force: true });
-    control.#server.listen(options.path);
-    await once(control.#server, 'listening');
-    chmodSync(options.path, 0o600);
-    return control;
+    try {
+      rmSync(path, { force: true });
+      control.#server.listen(path);
+      await once(control.#server, 'listening');
+      chmodSync(path, 0o600);
+      return control;
+    } catch (error) {
+      control.#server.close();
+      throw new SanctumError(
+        'io',
+        `The control socket ${path} cannot be opened (${messageOf(error)}). ` +
+          'Move away what lies there, or name a home with a shorter path.',
+        { cause: error, param: path },
+      );
+    }
   }
 
   /** Answers what was asked before, ends those who only watch, and removes the socket. */

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
-import { statSync } from 'node:fs';
+import { mkdirSync, statSync } from 'node:fs';
 import { connect } from 'node:net';
+import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { ControlClient } from './control-client.js';
@@ -39,6 +40,19 @@ async function say(line: string): Promise<string> {
 describe('control socket', () => {
   it('belongs to its owner only', () => {
     expect(statSync(workshop.socket).mode & 0o777).toBe(0o600);
+  });
+
+  it.each([
+    ['lies a folder', 'taken'],
+    ['is no room for its name', 'x'.repeat(200)],
+  ])('is refused by name where there %s', async (_, name) => {
+    const path = join(workshop.paths.state, name);
+    if (name === 'taken') mkdirSync(path);
+    const listening = ControlServer.listen({ path, supervisor, shutDown: () => Promise.resolve() });
+    await expect(listening).rejects.toMatchObject({
+      ...{ code: 'io', param: path },
+      message: expect.stringContaining(`The control socket ${path} cannot be opened`),
+    });
   });
 
   it('tells the status, restarts, and stops one or all', async () => {

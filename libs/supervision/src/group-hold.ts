@@ -1,9 +1,8 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { setTimeout as wait } from 'node:timers/promises';
-import { errnoOf } from '@sanctum/catalog';
+import { errnoOf, groupMembers, type ProcessId } from '@sanctum/catalog';
 import { signalProcess } from './orphans.js';
-import { groupMembers, type ProcessId } from './process-table.js';
 
 /** From SIGSTOP until every thread of the group has stopped; a disk may keep one for longer. */
 const STOP_WAIT_MS = 250;

@@ -1,4 +1,4 @@
-import { findProcess } from './process-table.js';
+import { findProcess } from '@sanctum/catalog';
 import { withGroupHeld } from './group-hold.js';
 
 /** A supervisor that dies while it holds the group of the process that it is given. */

@@ -10,14 +10,6 @@ export { tailLog, type TailOptions } from './log-tail.js';
 export { endProcess, hasEnded, reapHome, type ReapedService } from './orphans.js';
 export { findPortHolder, isPortFree, type PortHolder } from './port-holder.js';
 export { probe, type Probe, type ProbeResult } from './probe.js';
-export {
-  commandOf,
-  findProcess,
-  groupMembers,
-  isAlive,
-  listProcesses,
-  type ProcessId,
-} from './process-table.js';
 export { DEFAULT_RESTART, type RestartPolicy } from './restart-policy.js';
 export type { ServiceManager, ServiceSpec, ServiceStatus } from './service-manager.js';
 export { readRecord, type SupervisorRecord } from './supervisor-record.js';

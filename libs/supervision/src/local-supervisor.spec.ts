@@ -10,10 +10,10 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { findProcess } from '@sanctum/catalog';
 import { waitUntil } from '@sanctum/testing';
 import { LocalSupervisor, type ServiceEvent } from './local-supervisor.js';
 import type { Phase } from './lifecycle.js';
-import { findProcess } from './process-table.js';
 import { readRecord } from './supervisor-record.js';
 import { openWorkshop, type Workshop } from './testing/programs.js';
 

@@ -1,14 +1,13 @@
 import { EventEmitter } from 'node:events';
 import { appendFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import type { HomePaths } from '@sanctum/catalog';
+import { findProcess, type HomePaths } from '@sanctum/catalog';
 import { messageOf, SanctumError } from '@sanctum/errors';
 import type { Phase } from './lifecycle.js';
 import { withGroupHeld } from './group-hold.js';
 import { DEFAULT_LOG_LIMITS, rotateLog, UNHELD, type Hold, type LogLimits } from './log-file.js';
 import { ManagedService } from './managed-service.js';
 import { reapOrphans, type ReapedService } from './orphans.js';
-import { findProcess } from './process-table.js';
 import type { ServiceManager, ServiceSpec, ServiceStatus } from './service-manager.js';
 import { startOrder } from './start-order.js';
 import { acquireLock, lockFile } from './supervisor-lock.js';

@@ -5,11 +5,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { findProcess, groupMembers, type ProcessId } from '@sanctum/catalog';
 import { waitUntil } from '@sanctum/testing';
 import { isStopped, withGroupHeld } from './group-hold.js';
 import { rotateLog, withLog } from './log-file.js';
 import { tailLog } from './log-tail.js';
-import { findProcess, groupMembers, type ProcessId } from './process-table.js';
 
 const FIXTURE = fileURLToPath(new URL('./held-and-killed.fixture.ts', import.meta.url));
 const HOOKS = fileURLToPath(new URL('../../testing/src/source-register.mjs', import.meta.url));

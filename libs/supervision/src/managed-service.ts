@@ -1,4 +1,5 @@
 import { setTimeout as wait } from 'node:timers/promises';
+import { programInode } from '@sanctum/catalog';
 import { messageOf, SanctumError } from '@sanctum/errors';
 import {
   advance,
@@ -9,7 +10,6 @@ import {
   type Phase,
 } from './lifecycle.js';
 import { probe } from './probe.js';
-import { programInode } from './process-table.js';
 import type { ServiceSpec, ServiceStatus } from './service-manager.js';
 import { SupervisedProcess } from './supervised-process.js';
 

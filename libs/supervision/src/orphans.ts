@@ -1,7 +1,6 @@
 import { rmSync } from 'node:fs';
 import { setTimeout as wait } from 'node:timers/promises';
-import { errnoOf, type HomePaths } from '@sanctum/catalog';
-import { groupMembers, isAlive, type ProcessId } from './process-table.js';
+import { errnoOf, groupMembers, isAlive, type HomePaths, type ProcessId } from '@sanctum/catalog';
 import { acquireLock, lockFile } from './supervisor-lock.js';
 import { findMarked } from './service-marker.js';
 import { readRecord } from './supervisor-record.js';

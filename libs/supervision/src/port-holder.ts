@@ -1,9 +1,8 @@
 import { execFileSync } from 'node:child_process';
 import { createServer } from 'node:net';
 import { once } from 'node:events';
-import { errnoOf } from '@sanctum/catalog';
+import { commandOf, errnoOf } from '@sanctum/catalog';
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
-import { commandOf } from './process-table.js';
 
 export interface PortHolder {
   readonly pid: number;

@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import { listProcesses, type ProcessEntry, type ProcessId } from './process-table.js';
+import { listProcesses, type ProcessEntry, type ProcessId } from '@sanctum/catalog';
 
 const VARIABLE = 'SANCTUM_SUPERVISED';
 const LINUX = process.platform === 'linux';

@@ -1,8 +1,8 @@
 import { spawn } from 'node:child_process';
+import { findProcess, groupMembers, type ProcessId } from '@sanctum/catalog';
 import { messageOf } from '@sanctum/errors';
 import { withLog } from './log-file.js';
 import { endGroup, signalProcess } from './orphans.js';
-import { findProcess, groupMembers, type ProcessId } from './process-table.js';
 import type { ServiceSpec } from './service-manager.js';
 import { serviceMarker } from './service-marker.js';
 

@@ -109,6 +109,8 @@ export function listFromPs(): readonly ProcessEntry[] {
   const text = execFileSync('ps', ['-axo', 'pid=,ppid=,pgid=,stat=,lstart='], {
     encoding: 'utf8',
     maxBuffer: 64 * 1024 * 1024,
+    // Start times are compared between processes and over years: in one language and time zone.
+    env: { LC_ALL: 'C', TZ: 'UTC', PATH: '/bin:/usr/bin' },
   });
   return text.split('\n').flatMap((line) => {
     const match = /^\s*(\d+)\s+(\d+)\s+(\d+)\s+(\S+)\s+(.+)$/.exec(line);
