@@ -10,6 +10,7 @@ export {
   issueCertificate,
   LEAF_DAYS_DEFAULT,
   LEAF_DAYS_MAX,
+  type Announce,
   type IssueClientOptions,
   type IssueOptions,
   type IssueServerOptions,

@@ -2,15 +2,21 @@ import type { HomePaths, KeyPairFiles } from '@sanctum/catalog';
 import { SanctumError } from '@sanctum/errors';
 import { exists } from './archive.js';
 import { createAuthority, loadAuthority } from './authority.js';
-import { verifyCertificate, type CertificateInfo } from './inspect.js';
-import { LOOPBACK_NAMES, mintLeaf, writeMinted, type IssueOptions } from './issue.js';
-import { readLedger } from './ledger.js';
+import { listCertificates, verifyCertificate, type CertificateInfo } from './inspect.js';
+import {
+  mintLeaf,
+  writeMinted,
+  type Announce,
+  type IssueOptions,
+  type MintedLeaf,
+} from './issue.js';
 import { readPem } from './pem-file.js';
-import { crlPathOf } from './pki-files.js';
+import { crlPathOf, pkiFiles } from './pki-files.js';
 import { withPkiLock } from './pki-lock.js';
 import { renewalDueAt } from './renewal.js';
-import { readRevocationList, writeRevocationList } from './revocation-list.js';
-import { trustedAuthorities } from './rollover.js';
+import { readRevocationList } from './revocation-list.js';
+import { restoreRevocationList } from './rollover.js';
+import { coversHosts } from './server-names.js';
 
 export interface InitPkiOptions {
   readonly home: HomePaths;
@@ -21,6 +27,7 @@ export interface InitPkiOptions {
   readonly identities: readonly string[];
   readonly leafDays?: number;
   readonly now?: Date;
+  readonly announce?: Announce;
 }
 
 export interface InitPkiReport {
@@ -44,24 +51,12 @@ async function initUnderLock(options: InitPkiOptions): Promise<InitPkiReport> {
   const { home, instance, now = new Date() } = options;
   const issued: string[] = [];
   const kept: string[] = [];
-  const hasCa = await Promise.all([exists(home.ca.cert), exists(home.ca.key)]);
-  if (hasCa[0] !== hasCa[1]) {
-    const [present, lost] = hasCa[0] ? [home.ca.cert, home.ca.key] : [home.ca.key, home.ca.cert];
-    throw new SanctumError(
-      'certificate_invalid',
-      `${present} exists but ${lost} is gone. Restore it, or move ${home.certs} away to start anew.`,
-      { param: lost },
-    );
-  }
-  const authority = hasCa[0]
+  const hasCa = await hasAuthority(home);
+  const authority = hasCa
     ? await loadAuthority(home, now)
     : await createAuthority(home, { instance, generation: 1, paths: home.ca, now });
-  (hasCa[0] ? kept : issued).push(home.ca.cert);
-  if (!(await exists(crlPathOf(home.ca.cert)))) {
-    const authorities = await trustedAuthorities(home, now);
-    const { issued: entries } = await readLedger(home);
-    await writeRevocationList(home, { authorities, issued: entries, now });
-  }
+  (hasCa ? kept : issued).push(home.ca.cert);
+  await restoreRevocationList(home, now);
   const { serials } = await readRevocationList(home.ca.cert, authority.trusted);
 
   const lifetime = options.leafDays === undefined ? {} : { days: options.leafDays };
@@ -73,15 +68,38 @@ async function initUnderLock(options: InitPkiOptions): Promise<InitPkiReport> {
       { ...base, kind: 'client', identity },
     ]),
   ];
+  const minted: MintedLeaf[] = [];
   for (const [target, request] of wanted) {
     if (await isUsable({ target, request, ca: authority.trusted, revoked: serials, now })) {
       kept.push(target.cert);
       continue;
     }
-    writeMinted(await mintLeaf(request));
+    minted.push(await mintLeaf(request));
     issued.push(target.cert);
   }
+  if (minted.length > 0) await writeMinted(minted, options.announce);
   return { issued, kept };
+}
+
+/** Throws where one of the two files of a CA that was in use is gone. */
+async function hasAuthority(home: HomePaths): Promise<boolean> {
+  const { cert, key } = home.ca;
+  const [hasCert, hasKey] = [await exists(cert), await exists(key)];
+  if (hasCert === hasKey) return hasCert;
+  if (hasKey && !(await hasSigned(home))) return false;
+  const [present, lost] = hasCert ? [cert, key] : [key, cert];
+  throw new SanctumError(
+    'certificate_invalid',
+    `${present} exists but ${lost} is gone. Restore it, or move ${home.certs} away to start anew.`,
+    { param: lost },
+  );
+}
+
+/** A key without its certificate that signed nothing is what a kill left when the CA was made. */
+async function hasSigned(home: HomePaths): Promise<boolean> {
+  const files = [crlPathOf(home.ca.cert), pkiFiles(home).ledger];
+  const found = await Promise.all(files.map(exists));
+  return found.includes(true) || (await listCertificates(home)).length > 0;
 }
 
 interface Candidate {
@@ -109,14 +127,5 @@ function namesMatch(info: CertificateInfo, request: IssueOptions): boolean {
   if (request.kind === 'client') {
     return info.identity?.instance === request.instance && info.identity.name === request.identity;
   }
-  const covered = new Set([...info.dnsNames, ...info.addresses].map(canonicalHost));
-  return [...LOOPBACK_NAMES, ...(request.addresses ?? [])].every((host) =>
-    covered.has(canonicalHost(host)),
-  );
-}
-
-/** One spelling per IPv6 address, as the URL standard writes it. */
-function canonicalHost(host: string): string {
-  const url = host.includes(':') ? `http://[${host}]` : `http://${host}`;
-  return URL.canParse(url) ? new URL(url).hostname : host;
+  return coversHosts(info, request.addresses ?? []);
 }

@@ -15,14 +15,20 @@ import {
   type Authority,
 } from './authority.js';
 import { describeCertificate, type CertificateInfo } from './inspect.js';
-import { entryOf, nextGeneration, readLedger, withIssued, writeLedger } from './ledger.js';
+import {
+  entryOf,
+  nextGeneration,
+  readLedger,
+  withIssued,
+  writeLedger,
+  type Ledger,
+} from './ledger.js';
 import { withPkiLock } from './pki-lock.js';
+import { serverNames } from './server-names.js';
 import { identityUri } from './service-identity.js';
 
 export const LEAF_DAYS_DEFAULT = 30;
 export const LEAF_DAYS_MAX = 825;
-/** Every listener binds loopback, so every server certificate covers it. */
-export const LOOPBACK_NAMES = ['localhost', '127.0.0.1', '::1'] as const;
 
 interface IssueBase {
   /** Holds the CA; the certificate is written where the home's layout puts it. */
@@ -35,7 +41,7 @@ interface IssueBase {
 
 export interface IssueServerOptions extends IssueBase {
   readonly kind: 'server';
-  /** Host names and addresses beside loopback. */
+  /** Host names and addresses beside loopback and those of the last server certificate. */
   readonly addresses?: readonly string[];
 }
 
@@ -49,16 +55,25 @@ export interface IssueClientOptions extends IssueBase {
 export type IssueOptions = IssueServerOptions | IssueClientOptions;
 
 /**
+ * Called when new certificates are recorded and before those of clients are written: NATS has to
+ * know a generation before somebody logs in with it.
+ */
+export type Announce = () => Promise<void>;
+
+/**
  * Makes a key and a certificate signed by the CA of the home, and writes both:
- * `server.{crt,key}` with serverAuth and a SAN per address, or `clients/<identity>.{crt,key}` with
+ * `server.{crt,key}` with serverAuth and a SAN per name or address, or `clients/<identity>.{crt,key}` with
  * clientAuth and the identity's URI. EC P-256, SHA-256, valid from five minutes ago. The ledger
  * knows of it. Throws `certificate_invalid`, `config_invalid` or `io`.
  */
-export async function issueCertificate(options: IssueOptions): Promise<CertificateInfo> {
+export async function issueCertificate(
+  options: IssueOptions,
+  announce?: Announce,
+): Promise<CertificateInfo> {
   checkedDays(options.days);
   return withPkiLock(options.home, async () => {
     const minted = await mintLeaf(options);
-    writeMinted(minted);
+    await writeMinted([minted], announce);
     return minted.info;
   });
 }
@@ -71,8 +86,16 @@ export interface MintedLeaf {
   readonly key: string;
 }
 
-export function writeMinted({ target, cert, key }: MintedLeaf): void {
-  writePair(target, cert, key);
+/** The server's goes first: NATS reads it when it is told of the others. */
+export async function writeMinted(
+  leaves: readonly MintedLeaf[],
+  announce?: Announce,
+): Promise<void> {
+  const isServer = ({ info }: MintedLeaf): boolean => info.kind === 'server';
+  const write = ({ target, cert, key }: MintedLeaf): void => writePair(target, cert, key);
+  leaves.filter(isServer).forEach(write);
+  await announce?.();
+  leaves.filter((leaf) => !isServer(leaf)).forEach(write);
 }
 
 /** Signs and records, under the lock of the PKI; the files are the caller's to write. */
@@ -89,7 +112,7 @@ export async function signLeaf(
 ): Promise<{ readonly info: CertificateInfo; readonly cert: string }> {
   const { home, now = new Date() } = options;
   const ledger = await readLedger(home);
-  const subject = subjectOf(options, (identity) => nextGeneration(ledger, identity));
+  const subject = await subjectOf(options, ledger);
   const validity = validityFrom(now, checkedDays(options.days));
   const authority = await loadAuthority(home, now);
   const certificate = await x509.X509CertificateGenerator.create({
@@ -120,16 +143,17 @@ interface Subject {
   readonly usage: x509.ExtendedKeyUsage;
 }
 
-function subjectOf(options: IssueOptions, next: (identity: string) => number): Subject {
+async function subjectOf(options: IssueOptions, ledger: Ledger): Promise<Subject> {
   if (options.kind === 'client') {
-    const { instance, identity: name, generation = next(name) } = options;
+    const { instance, identity: name } = options;
+    const { generation = nextGeneration(ledger, name) } = options;
     return {
       commonName: name,
       names: [{ type: 'url', value: identityUri({ instance, name, generation }) }],
       usage: x509.ExtendedKeyUsage.clientAuth,
     };
   }
-  const hosts = [...new Set([...LOOPBACK_NAMES, ...(options.addresses ?? [])])];
+  const hosts = await serverNames(options.home, options.addresses ?? []);
   return {
     commonName: `sanctum ${options.instance}`,
     names: hosts.map((value) => ({ type: isIP(value) === 0 ? 'dns' : 'ip', value })),

@@ -1,8 +1,12 @@
 import { readFile } from 'node:fs/promises';
 import { errnoOf, writeFileAtomic, type HomePaths } from '@sanctum/catalog';
 import { messageOf, SanctumError } from '@sanctum/errors';
-import { listCertificates, type CertificateInfo } from './inspect.js';
+import { archivedIn, archivedOn, exists } from './archive.js';
+import { describeCertificate, listCertificates, type CertificateInfo } from './inspect.js';
+import { readPem } from './pem-file.js';
 import { pkiFiles } from './pki-files.js';
+import { readRevocationList, type Revocation } from './revocation-list.js';
+import { parseIdentityUri, type ServiceIdentity } from './service-identity.js';
 
 /** One certificate that the authority signed. */
 export interface IssuedCertificate {
@@ -29,7 +33,10 @@ export interface Ledger {
 /** More unexpired certificates than this are a defect, not a use. */
 export const LEDGER_ENTRIES_MAX = 4096;
 
-/** The ledger; for a home that has none yet, what its certificates tell. Throws `io`. */
+/**
+ * The ledger; for a home that has none, what its certificates, those set aside among them, its
+ * revocation list and its NATS users tell. Throws `io`.
+ */
 export async function readLedger(home: HomePaths): Promise<Ledger> {
   const { ledger } = pkiFiles(home);
   try {
@@ -58,12 +65,19 @@ export function writeLedger(home: HomePaths, ledger: Ledger, now: Date): void {
 }
 
 export function withIssued(ledger: Ledger, entry: IssuedCertificate): Ledger {
-  const { subject, generation } = entry;
-  const last = Math.max(ledger.generations[subject] ?? 0, generation);
-  return {
-    issued: [...ledger.issued, entry],
-    generations: { ...ledger.generations, ...(generation > 0 && { [subject]: last }) },
-  };
+  const { subject: name, generation } = entry;
+  const issued = [...ledger.issued, entry];
+  return generation > 0
+    ? withGeneration({ ...ledger, issued }, { name, generation })
+    : { ...ledger, issued };
+}
+
+function withGeneration(
+  ledger: Ledger,
+  { name, generation }: Pick<ServiceIdentity, 'name' | 'generation'>,
+): Ledger {
+  const last = Math.max(ledger.generations[name] ?? 0, generation);
+  return { ...ledger, generations: { ...ledger.generations, [name]: last } };
 }
 
 /** A generation names one certificate: NATS, which sees names alone, can then refuse that one. */
@@ -84,11 +98,58 @@ export function entryOf(info: CertificateInfo, authority: string): IssuedCertifi
 }
 
 async function fromCertificates(home: HomePaths): Promise<Ledger> {
-  const certificates = await listCertificates(home);
-  return certificates
-    .filter(({ kind }) => kind === 'server' || kind === 'client')
-    .reduce((ledger: Ledger, info) => withIssued(ledger, entryOf(info, info.authorityKeyId)), {
-      issued: [],
-      generations: {},
-    });
+  const revocations = await knownRevocations(home);
+  const entries = new Map(
+    revocations.map((revocation) => [revocation.serial, nameless(revocation)]),
+  );
+  for (const info of [...(await archivedCertificates(home)), ...(await listCertificates(home))]) {
+    if (info.kind !== 'server' && info.kind !== 'client') continue;
+    const revokedAt = entries.get(info.serial)?.revokedAt ?? archivedOn(info.path);
+    const entry = entryOf(info, info.authorityKeyId);
+    entries.set(info.serial, { ...entry, ...(revokedAt !== undefined && { revokedAt }) });
+  }
+  const ledger = [...entries.values()]
+    .sort((a, b) => a.notBefore.localeCompare(b.notBefore))
+    .reduce(withIssued, { issued: [], generations: {} });
+  return (await generationsAtNats(home)).reduce(withGeneration, ledger);
+}
+
+/** Throws `io`: what was revoked must not be forgotten because two files are broken at once. */
+async function knownRevocations(home: HomePaths): Promise<readonly Revocation[]> {
+  if (!(await exists(home.ca.cert))) return [];
+  try {
+    const trusted = await readPem(home.ca.cert, 'CA certificate');
+    return (await readRevocationList(home.ca.cert, trusted)).revocations;
+  } catch (error) {
+    const { ledger } = pkiFiles(home);
+    throw new SanctumError(
+      'io',
+      `${ledger} is gone, and what was revoked cannot be told without it: ${messageOf(error)} ` +
+        'Restore one of the two from a backup.',
+      { cause: error, param: ledger },
+    );
+  }
+}
+
+/** What a list tells of a certificate: not whose it was, and no end before that of its CA. */
+function nameless({ serial, revokedAt, authority, listedUntil }: Revocation): IssuedCertificate {
+  const revoked = revokedAt.toISOString();
+  return {
+    ...{ serial, authority, subject: '', instance: '', generation: 0 },
+    ...{ notBefore: revoked, notAfter: listedUntil.toISOString(), revokedAt: revoked },
+  };
+}
+
+async function archivedCertificates(home: HomePaths): Promise<readonly CertificateInfo[]> {
+  const paths = [...(await archivedIn(home.certs)), ...(await archivedIn(home.clients))];
+  const infos = paths.map(async (path) =>
+    describeCertificate(await readPem(path, 'certificate'), path),
+  );
+  return Promise.all(infos);
+}
+
+/** Who may log in to NATS was written from the ledger that is gone. */
+async function generationsAtNats(home: HomePaths): Promise<readonly ServiceIdentity[]> {
+  const text = (await exists(home.natsConfig)) ? await readFile(home.natsConfig, 'utf8') : '';
+  return (text.match(/spiffe:[\w./-]+/g) ?? []).flatMap((uri) => parseIdentityUri(uri) ?? []);
 }

@@ -1,6 +1,15 @@
 import { EventEmitter } from 'node:events';
+import { SanctumError } from '@sanctum/errors';
+import { exists } from './archive.js';
 import { crlPathOf } from './pki-files.js';
-import { readTlsFiles, readTrust, type TlsMaterial, type TlsPaths } from './tls.js';
+import {
+  readPair,
+  readTlsFiles,
+  readTrust,
+  type TlsMaterial,
+  type TlsPaths,
+  type Trust,
+} from './tls.js';
 import { watchFiles, type FileWatch } from './watch-files.js';
 
 export interface LiveTlsOptions {
@@ -13,7 +22,8 @@ export interface LiveTlsOptions {
 
 /**
  * Certificate, key, CA and revocation list as they lie on disk, read again when they change. A
- * change that is not usable, a file that is gone among them, leaves what was there.
+ * change that is not usable, a file that is gone among them, leaves what was there; where the
+ * revocation list alone is gone, the others are taken over.
  */
 export class LiveTls {
   readonly paths: TlsPaths;
@@ -75,16 +85,31 @@ export class LiveTls {
   }
 
   async #read(): Promise<void> {
+    const { paths } = this;
+    const trust = await readTrust(paths, this.material.crl);
     try {
-      this.#take(await readTlsFiles(this.paths, this.#options.usage));
+      this.#take(await readPair({ paths, usage: this.#options.usage, trust }));
     } catch (error) {
       // A revocation counts, also where the own certificate is the one that is gone.
-      const trust = await readTrust(this.paths);
       if (trust.ca !== this.material.ca || !sameMembers(trust.revoked, this.material.revoked)) {
         this.#take({ ...this.material, ...trust });
       }
       throw error;
     }
+    await this.#sayLostList(trust);
+  }
+
+  async #sayLostList({ crl = [] }: Trust): Promise<void> {
+    const path = crlPathOf(this.paths.ca);
+    if (crl.length === 0 || (await exists(path))) return;
+    this.#options.onProblem?.(
+      new SanctumError(
+        'certificate_invalid',
+        `The revocation list ${path} is gone. What it revoked stays revoked until this process ` +
+          'ends; `sanctumctl certs init` signs it anew.',
+        { param: path },
+      ),
+    );
   }
 
   #take(material: TlsMaterial): void {

@@ -1,14 +1,18 @@
 import { execFile } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { mkdtemp, readFile, rm, stat, unlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { homePaths, type HomePaths } from '@sanctum/catalog';
+import { createHome, homePaths, type HomePaths } from '@sanctum/catalog';
 import fc from 'fast-check';
 import { initPki, type InitPkiOptions } from './init.js';
 import { describeCertificate, listCertificates, verifyCertificate } from './inspect.js';
 import { issueCertificate } from './issue.js';
+import { readLedger } from './ledger.js';
+import { renewCertificates } from './renew.js';
+import { revokeCertificates } from './revoke.js';
 import { identityUri, parseIdentityUri } from './service-identity.js';
 
 const DAY_MS = 86_400_000;
@@ -103,12 +107,81 @@ describe('initPki', () => {
     expect(guardian?.notAfter.getTime()).toBeGreaterThan(at(50).getTime());
   });
 
+  it.each<[string, () => Promise<unknown>]>([
+    ['issued', () => issueCertificate({ home, instance: 'attic', kind: 'server' })],
+    [
+      'renewed',
+      () =>
+        renewCertificates({
+          ...{ home, instance: 'attic', addresses: ['FD00:0:0::7'], subjects: ['server'] },
+          select: 'all',
+        }),
+    ],
+    ['replaced after it was revoked', () => revokeAndInit()],
+    ['made anew because it cannot be read', () => spoilAndInit()],
+  ])('keeps every name of a server certificate that is %s', async (_what, replace) => {
+    await init();
+    const addresses = ['attic.lan', '10.0.0.7', 'fd00::7'];
+    await issueCertificate({ home, instance: 'attic', kind: 'server', addresses });
+    const before = await readFile(home.server.cert, 'utf8');
+    await replace();
+    expect(await readFile(home.server.cert, 'utf8')).not.toBe(before);
+    const [, server] = await listCertificates(home);
+    expect(server?.dnsNames).toEqual(['localhost', 'attic.lan']);
+    expect(server?.addresses).toHaveLength(4);
+    expect((await init({ addresses })).issued).toEqual([]);
+  });
+
+  async function revokeAndInit(): Promise<void> {
+    await revokeCertificates({ home, target: 'server' });
+    await init();
+  }
+
+  async function spoilAndInit(): Promise<void> {
+    await revokeCertificates({ home, target: 'server' });
+    await writeFile(home.server.cert, '-----BEGIN CERTIFICATE-----\nrubbish');
+    await init();
+  }
+
+  it('announces new generations when they are recorded and before they are written', async () => {
+    await init();
+    const { cert } = home.client('guardian');
+    await unlink(cert);
+    await unlink(home.server.cert);
+    const seen: unknown[] = [];
+    const announce = async (): Promise<void> => {
+      const { generations } = await readLedger(home);
+      seen.push([generations['guardian'], existsSync(cert), existsSync(home.server.cert)]);
+    };
+    expect((await init({ announce })).issued).toEqual([home.server.cert, cert]);
+    await init({ announce });
+    const options = { home, instance: 'attic', kind: 'client', identity: 'guardian' } as const;
+    await unlink(cert);
+    await issueCertificate(options, announce);
+    expect(seen).toEqual([
+      [2, false, true],
+      [3, false, true],
+    ]);
+  });
+
   it('replaces a leaf whose key was lost or does not match', async () => {
     await init();
     await unlink(home.server.key);
     expect((await init()).issued).toEqual([home.server.cert]);
     await writeFile(home.server.key, await readFile(home.client('guardian').key));
     expect((await init()).issued).toEqual([home.server.cert]);
+  });
+
+  it('makes a CA anew whose making was killed, and none that has signed', async () => {
+    await init();
+    const key = await readFile(home.ca.key);
+    await rm(home.certs, { recursive: true });
+    createHome(home.home);
+    await writeFile(home.ca.key, key);
+    expect((await init()).issued).toContain(home.ca.cert);
+    expect(await readFile(home.ca.key)).not.toEqual(key);
+    await unlink(home.ca.cert);
+    await expect(init()).rejects.toThrow(/ca\.key exists but .*ca\.crt is gone/);
   });
 
   it('never replaces a CA: a lost key, a foreign key and an expired CA are said', async () => {

@@ -11,11 +11,19 @@ import {
 import { loadAuthority } from './authority.js';
 import { checkRequest } from './certificate-request.js';
 import { verifyCertificate } from './inspect.js';
-import { mintLeaf, signLeaf, writeMinted, type IssueOptions, type MintedLeaf } from './issue.js';
+import {
+  mintLeaf,
+  signLeaf,
+  writeMinted,
+  type Announce,
+  type IssueOptions,
+  type MintedLeaf,
+} from './issue.js';
 import { readPem } from './pem-file.js';
 import { withPkiLock } from './pki-lock.js';
 import { renewalDueAt } from './renewal.js';
 import { readRevocationList } from './revocation-list.js';
+import { restoreRevocationList } from './rollover.js';
 
 export interface RenewOptions {
   readonly home: HomePaths;
@@ -30,11 +38,7 @@ export interface RenewOptions {
   readonly now?: Date;
   /** What a running service has to send its request, and to take its certificate; 5 s by default. */
   readonly answerTimeoutMs?: number;
-  /**
-   * Called when the new certificates are recorded and before they are written: NATS has to know a
-   * generation before somebody logs in with it.
-   */
-  readonly announce?: () => Promise<void>;
+  readonly announce?: Announce;
 }
 
 export interface RenewReport {
@@ -61,6 +65,7 @@ interface Grant extends Delivery {
 export async function renewCertificates(options: RenewOptions): Promise<RenewReport> {
   const { home, announce, answerTimeoutMs = ANSWER_TIMEOUT_MS } = options;
   return withPkiLock(home, async () => {
+    if (await exists(home.ca.key)) await restoreRevocationList(home, options.now ?? new Date());
     const { due, provable, kept } = await select(options);
     const asked = await askHolders(home, provable, answerTimeoutMs);
     const minted: MintedLeaf[] = [];
@@ -77,8 +82,7 @@ export async function renewCertificates(options: RenewOptions): Promise<RenewRep
         (error: unknown) => problems.push(`${subject} was not renewed: ${messageOf(error)}`),
       );
     }
-    if (minted.length + granted.length > 0) await announce?.();
-    for (const leaf of minted) writeMinted(leaf);
+    if (minted.length + granted.length > 0) await writeMinted(minted, announce);
     const byRequest: string[] = [];
     for (const given of granted) {
       if (await handOver(home, given, answerTimeoutMs)) byRequest.push(given.path);

@@ -12,6 +12,17 @@ export interface RevocationList {
   readonly pems: readonly string[];
   /** Hexadecimal, upper case. */
   readonly serials: ReadonlySet<string>;
+  readonly revocations: readonly Revocation[];
+}
+
+export interface Revocation {
+  /** Hexadecimal, upper case. */
+  readonly serial: string;
+  readonly revokedAt: Date;
+  /** Subject key identifier of the CA whose list names it. */
+  readonly authority: string;
+  /** When that list ends, and the CA with it. */
+  readonly listedUntil: Date;
 }
 
 export interface RevocationListContent {
@@ -20,7 +31,7 @@ export interface RevocationListContent {
   readonly now: Date;
 }
 
-const NOTHING_REVOKED: RevocationList = { pems: [], serials: new Set() };
+const NOTHING_REVOKED: RevocationList = { pems: [], serials: new Set(), revocations: [] };
 
 /**
  * Writes `ca.crl`: one list signed by each authority, naming what it signed and was revoked. Always
@@ -58,23 +69,22 @@ export async function writeRevocationList(
 }
 
 /**
- * The revocation list beside a CA file; nothing is revoked where there is none. Throws
- * `certificate_invalid` for a list that cannot be read, that its CA did not sign, or that leaves out
- * one of the CAs: everybody of that CA would be refused.
+ * The revocation list beside a CA file; where there is none, the one that is known, and nothing is
+ * revoked where none is. Throws `certificate_invalid` for a list that cannot be read, that its CA did
+ * not sign, or that leaves out one of the CAs: everybody of that CA would be refused.
  *
  * @param ca path of the file of CA certificates
  * @param caPem its text
+ * @param known `pems` of a list that was read before
  */
-export async function readRevocationList(ca: string, caPem: string): Promise<RevocationList> {
+export async function readRevocationList(
+  ca: string,
+  caPem: string,
+  known: readonly string[] = [],
+): Promise<RevocationList> {
   const path = crlPathOf(ca);
-  let text: string;
-  try {
-    text = await readFile(path, 'utf8');
-  } catch (error) {
-    if (errnoOf(error) === 'ENOENT') return NOTHING_REVOKED;
-    throw unusable(path, `cannot be read: ${messageOf(error)}`, error);
-  }
-  const pems = splitPem(text, 'X509 CRL');
+  const pems = await readLists(path, known);
+  if (pems === undefined) return NOTHING_REVOKED;
   const lists = pems.map((pem) => parse(pem, path));
   for (const authority of splitPem(caPem, 'CERTIFICATE')) {
     const { publicKey: key, subject } = new x509.X509Certificate(authority);
@@ -84,10 +94,30 @@ export async function readRevocationList(ca: string, caPem: string): Promise<Rev
     if (signed.includes(true)) continue;
     throw unusable(path, `has no list signed by ${subject}`);
   }
-  const serials = lists.flatMap((list) =>
-    list.entries.map(({ serialNumber }) => serialNumber.toUpperCase()),
-  );
-  return { pems, serials: new Set(serials) };
+  const revocations = lists.flatMap(revocationsOf);
+  return { pems, serials: new Set(revocations.map(({ serial }) => serial)), revocations };
+}
+
+async function readLists(
+  path: string,
+  known: readonly string[],
+): Promise<readonly string[] | undefined> {
+  try {
+    return splitPem(await readFile(path, 'utf8'), 'X509 CRL');
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return known.length === 0 ? undefined : known;
+    throw unusable(path, `cannot be read: ${messageOf(error)}`, error);
+  }
+}
+
+function revocationsOf(list: x509.X509Crl): Revocation[] {
+  const { keyId = '' } = list.getExtension(x509.AuthorityKeyIdentifierExtension) ?? {};
+  return list.entries.map(({ serialNumber, revocationDate }) => ({
+    serial: serialNumber.toUpperCase(),
+    revokedAt: revocationDate,
+    authority: keyId.toLowerCase(),
+    listedUntil: list.nextUpdate ?? new Date(8.64e15),
+  }));
 }
 
 function parse(pem: string, path: string): x509.X509Crl {

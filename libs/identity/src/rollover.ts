@@ -1,10 +1,11 @@
 import { readFile, rm } from 'node:fs/promises';
-import { writeFileAtomic, type HomePaths } from '@sanctum/catalog';
+import { writeFileAtomic, type HomePaths, type KeyPairFiles } from '@sanctum/catalog';
 import { SanctumError } from '@sanctum/errors';
 import { createAuthority, loadAuthority, subjectKeyId, type Authority } from './authority.js';
+import { listCertificates } from './inspect.js';
 import { readLedger, writeLedger } from './ledger.js';
 import { archive, exists } from './archive.js';
-import { pkiFiles } from './pki-files.js';
+import { crlPathOf, pkiFiles } from './pki-files.js';
 import { withPkiLock } from './pki-lock.js';
 import { writeRevocationList } from './revocation-list.js';
 
@@ -16,24 +17,37 @@ export type RolloverPhase = 'none' | 'trusting' | 'signing';
 
 export interface RolloverStatus {
   readonly phase: RolloverPhase;
-  /** Unexpired certificates that the old CA signed and nobody revoked, by subject. */
+  /** Who has a certificate of the old CA that is neither expired nor revoked, by subject. */
   readonly remaining: readonly string[];
 }
 
 /** How far a rollover is. */
 export async function rolloverStatus(home: HomePaths, now = new Date()): Promise<RolloverStatus> {
   const { nextCa, oldCa } = pkiFiles(home);
-  if (await exists(nextCa.key)) return { phase: 'trusting', remaining: [] };
-  if (!(await exists(oldCa.key))) return { phase: 'none', remaining: [] };
+  if (await hasPair(nextCa)) return { phase: 'trusting', remaining: [] };
+  if (!(await hasPair(oldCa))) return { phase: 'none', remaining: [] };
   const old = await loadAuthority(home, now, oldCa);
-  const id = subjectKeyId(old.certificate);
+  return { phase: 'signing', remaining: await behind(home, subjectKeyId(old.certificate), now) };
+}
+
+/** A certificate that was signed and not written yet leaves that of the old CA in use. */
+async function behind(home: HomePaths, old: string, now: Date): Promise<readonly string[]> {
   const { issued } = await readLedger(home);
   const newest = new Map(issued.map((entry) => [entry.subject, entry]));
-  const behind = [...newest.values()].filter(
+  const inUse = new Set((await listCertificates(home)).map(({ serial }) => serial));
+  const found = issued.filter(
     (entry) =>
-      entry.authority === id && entry.revokedAt === undefined && new Date(entry.notAfter) > now,
+      (entry === newest.get(entry.subject) || inUse.has(entry.serial)) &&
+      entry.authority === old &&
+      entry.revokedAt === undefined &&
+      new Date(entry.notAfter) > now,
   );
-  return { phase: 'signing', remaining: behind.map(({ subject }) => subject) };
+  return [...new Set(found.map(({ subject }) => subject))];
+}
+
+/** A pair is two renames: one file alone is what a crash left, and counts for nothing. */
+async function hasPair({ cert, key }: KeyPairFiles): Promise<boolean> {
+  return (await exists(cert)) && (await exists(key));
 }
 
 /** The CAs whose certificates are accepted now, the one that signs first. */
@@ -41,13 +55,24 @@ export async function trustedAuthorities(home: HomePaths, now: Date): Promise<Au
   const { nextCa, oldCa } = pkiFiles(home);
   const authorities = [await loadAuthority(home, now)];
   for (const pair of [nextCa, oldCa]) {
-    if (await exists(pair.key)) authorities.push(await loadAuthority(home, now, pair));
+    if (await hasPair(pair)) authorities.push(await loadAuthority(home, now, pair));
   }
   const ids = authorities.map(({ certificate }) => subjectKeyId(certificate));
   return authorities.filter((_authority, at) => ids.indexOf(ids[at] ?? '') === at);
 }
 
-/** Makes the next CA and has it trusted beside the present one. Throws `config_invalid`. */
+/** Signs the revocation list anew from the ledger where its file is gone. */
+export async function restoreRevocationList(home: HomePaths, now: Date): Promise<void> {
+  if (await exists(crlPathOf(home.ca.cert))) return;
+  const authorities = await trustedAuthorities(home, now);
+  const { issued } = await readLedger(home);
+  await writeRevocationList(home, { authorities, issued, now });
+}
+
+/**
+ * Makes the next CA, unless there is one, and has it trusted beside the present one. Throws
+ * `config_invalid` when it signs already.
+ */
 export async function trustNextAuthority(
   home: HomePaths,
   instance: string,
@@ -55,36 +80,52 @@ export async function trustNextAuthority(
 ): Promise<void> {
   await withPkiLock(home, async () => {
     const { phase } = await rolloverStatus(home, now);
-    if (phase !== 'none') throw refused(`A rollover is under way (${phase}). Finish it first.`);
-    const present = await loadAuthority(home, now);
-    const { nextCa } = pkiFiles(home);
-    const generation = generationOf(present) + 1;
-    await createAuthority(home, { instance, generation, paths: nextCa, now });
+    if (phase === 'signing') throw refused('A rollover is under way. Finish it first.');
+    if (phase === 'none') await createNext(home, instance, now);
     await publishTrust(home, now);
   });
 }
 
-/** From now on the new CA signs; the old one stays trusted. */
+async function createNext(home: HomePaths, instance: string, now: Date): Promise<void> {
+  const { nextCa } = pkiFiles(home);
+  const generation = generationOf(await loadAuthority(home, now)) + 1;
+  await removePair(nextCa);
+  await createAuthority(home, { instance, generation, paths: nextCa, now });
+}
+
+/**
+ * From now on the new CA signs; the old one stays trusted. Changes nothing when it signs already.
+ * Throws `config_invalid` when there is no new CA.
+ */
 export async function signWithNextAuthority(home: HomePaths, now = new Date()): Promise<void> {
   await withPkiLock(home, async () => {
     const { phase } = await rolloverStatus(home, now);
-    if (phase !== 'trusting') throw refused('No CA waits to sign. Run `certs rollover start`.');
-    const { nextCa, oldCa } = pkiFiles(home);
-    const next = await loadAuthority(home, now, nextCa);
-    // A crash after any line leaves files from which the same call goes on: no key is ever in one
-    // place alone, and the CA file holds both certificates throughout.
-    if (!(await exists(oldCa.key))) {
-      const present = await loadAuthority(home, now);
-      writeFileAtomic(oldCa.cert, present.pem, 0o644);
-      writeFileAtomic(oldCa.key, await readFile(home.ca.key, 'utf8'), 0o600);
-    }
-    writeFileAtomic(home.ca.key, await readFile(nextCa.key, 'utf8'), 0o600);
-    const old = await loadAuthority(home, now, oldCa);
-    writeFileAtomic(home.ca.cert, next.pem + old.pem, 0o644);
-    await rm(nextCa.cert);
-    await rm(nextCa.key);
-    await publishTrust(home, now);
+    if (phase === 'none') throw refused('No CA waits to sign. Run `certs rollover start`.');
+    if (phase === 'trusting') await putNextInPlace(home, now);
+    await removePair(pkiFiles(home).nextCa);
   });
+}
+
+/**
+ * A crash after any line leaves files from which the same call goes on: no key is ever in one place
+ * alone, and the CA file holds both certificates throughout.
+ */
+async function putNextInPlace(home: HomePaths, now: Date): Promise<void> {
+  const { nextCa, oldCa } = pkiFiles(home);
+  if (!(await hasPair(oldCa))) {
+    const present = await loadAuthority(home, now);
+    await publishTrust(home, now);
+    writeFileAtomic(oldCa.cert, present.pem, 0o644);
+    writeFileAtomic(oldCa.key, await readFile(home.ca.key, 'utf8'), 0o600);
+  }
+  writeFileAtomic(home.ca.key, await readFile(nextCa.key, 'utf8'), 0o600);
+  await publishTrust(home, now);
+}
+
+/** The certificate first: without it the key counts for nothing. */
+async function removePair({ cert, key }: KeyPairFiles): Promise<void> {
+  await rm(cert, { force: true });
+  await rm(key, { force: true });
 }
 
 /**
@@ -108,11 +149,16 @@ export async function dropOldAuthority(
     const old = subjectKeyId((await loadAuthority(home, now, oldCa)).certificate);
     const ledger = await readLedger(home);
     const issued = ledger.issued.filter(({ authority }) => authority !== old);
-    const archived = await archive(oldCa.key, now, home.ca.key);
-    const archivedCert = await archive(oldCa.cert, now, home.ca.cert);
+    // Until its files are gone the same call goes on where a crash left it; what it revoked is
+    // forgotten when nobody trusts it any more.
+    const present = await loadAuthority(home, now);
+    writeFileAtomic(home.ca.cert, present.pem, 0o644);
+    await writeRevocationList(home, { authorities: [present], issued, now });
     writeLedger(home, { ...ledger, issued }, now);
-    await publishTrust(home, now);
-    return [archived, archivedCert];
+    return [
+      await archive(oldCa.key, now, home.ca.key),
+      await archive(oldCa.cert, now, home.ca.cert),
+    ];
   });
 }
 

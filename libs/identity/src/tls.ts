@@ -67,7 +67,22 @@ export async function readTlsFiles(
   usage: 'server' | 'client',
   now = new Date(),
 ): Promise<TlsMaterial> {
-  const { ca, crl, revoked } = await readTrust(paths);
+  return readPair({ paths, usage, trust: await readTrust(paths), now });
+}
+
+export type Trust = Pick<TlsMaterial, 'ca' | 'crl' | 'revoked'>;
+
+interface PairRequest {
+  readonly paths: TlsPaths;
+  readonly usage: 'server' | 'client';
+  readonly trust: Trust;
+  readonly now?: Date;
+}
+
+/** What `readTlsFiles` does, with a trust that was read before. */
+export async function readPair(request: PairRequest): Promise<TlsMaterial> {
+  const { paths, usage, trust, now = new Date() } = request;
+  const { ca, revoked } = trust;
   const cert = await readPem(paths.cert, 'certificate');
   const key = await readPem(paths.key, 'private key');
   const { faults, info } = verifyCertificate({
@@ -83,23 +98,20 @@ export async function readTlsFiles(
       { param: name },
     );
   }
-  return {
-    ca,
-    cert,
-    key,
-    ...(crl && { crl }),
-    revoked,
-    notAfter: info.notAfter,
-    serial: info.serial,
-  };
+  return { ...trust, cert, key, notAfter: info.notAfter, serial: info.serial };
 }
 
-/** What a holder trusts, whatever its own certificate is like. Throws `certificate_invalid`. */
+/**
+ * What a holder trusts, whatever its own certificate is like. Throws `certificate_invalid`.
+ *
+ * @param known lists that go on where their file is gone
+ */
 export async function readTrust(
   paths: Pick<TlsPaths, 'ca'>,
-): Promise<Pick<TlsMaterial, 'ca' | 'crl' | 'revoked'>> {
+  known?: readonly string[],
+): Promise<Trust> {
   const ca = await readPem(paths.ca, 'CA certificate');
-  const { pems: crl, serials: revoked } = await readRevocationList(paths.ca, ca);
+  const { pems: crl, serials: revoked } = await readRevocationList(paths.ca, ca, known);
   return { ca, crl, revoked };
 }
 

@@ -17,6 +17,7 @@ export interface FileWatch {
   readonly ready: Promise<void>;
   /** Looks at once, without waiting for the files to be still. */
   check(): Promise<void>;
+  /** Nothing is called any more; an `onChange` that has begun goes on. */
   close(): void;
 }
 
@@ -34,13 +35,14 @@ export function watchFiles(options: WatchFilesOptions): FileWatch {
   let seen: string | undefined;
   let told: string | undefined;
   let running: Promise<void> | undefined;
+  let isClosed = false;
 
   const look = async (patient: boolean): Promise<void> => {
     const now = await fileMark(paths);
     acted ??= now;
     const still = now === seen;
     seen = now;
-    if (now === acted || (patient && !still)) return;
+    if (isClosed || now === acted || (patient && !still)) return;
     try {
       await onChange();
       acted = now;
@@ -66,7 +68,10 @@ export function watchFiles(options: WatchFilesOptions): FileWatch {
       await running;
       await check(false);
     },
-    close: () => clearInterval(timer),
+    close: () => {
+      isClosed = true;
+      clearInterval(timer);
+    },
   };
 }
 
