@@ -1,3 +1,4 @@
+export { isLoopback, isLoopbackHost } from './loopback.js';
 export { parseWith } from './parse-with.js';
 export { DIALECTS, DIALECT_PATHS, type Dialect } from './dialects.js';
 export {
@@ -74,6 +75,7 @@ export {
   eventSchema,
   heartbeatSubject,
   inboxPrefix,
+  SERVICE_ANSWERS_PREFIX,
   subjectDefinitions,
   subscription,
   type EventPayloads,

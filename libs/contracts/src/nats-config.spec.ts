@@ -42,6 +42,7 @@ describe('permissions', () => {
         'sanctum.incident.worker-restarted',
         '$JS.API.STREAM.CREATE.INCIDENTS',
         '$JS.API.STREAM.CREATE.DEADLETTERS',
+        '_INBOX.sanctumctl.services.>',
       ],
       subscribe: [
         '_INBOX.engine.>',
@@ -52,7 +53,6 @@ describe('permissions', () => {
           `$SRV.${verb}.engine.*`,
         ]),
       ],
-      answers: true,
     });
   });
 

@@ -1,5 +1,6 @@
 import { SanctumError } from '@sanctum/errors';
 import type { Identity } from './identities.js';
+import { isLoopbackHost } from './loopback.js';
 import { permissionsFor } from './nats-permissions.js';
 import { natsCapabilities, type NatsVersion } from './nats-version.js';
 
@@ -36,8 +37,6 @@ export const NATS_LIMITS = {
   memoryStoreBytes: 16 << 20,
 } as const;
 
-const LOOPBACK = /^(127\.\d{1,3}\.\d{1,3}\.\d{1,3}|::1|localhost)$/;
-
 /**
  * The configuration file of nats-server: mTLS with the user taken from the URI SAN, one user per
  * certificate URI with allow-lists from the declared subjects, nothing for anybody else, JetStream
@@ -46,7 +45,7 @@ const LOOPBACK = /^(127\.\d{1,3}\.\d{1,3}\.\d{1,3}|::1|localhost)$/;
  */
 export function renderNatsConfig(options: NatsConfigOptions): string {
   const { listen, monitor, tls, users } = options;
-  if (monitor !== undefined && !LOOPBACK.test(monitor.host)) {
+  if (monitor !== undefined && !isLoopbackHost(monitor.host)) {
     throw refusal('monitor.host', 'a loopback address', monitor.host);
   }
   const twice = users.find((user, at) => users.findIndex((other) => other.uri === user.uri) !== at);
@@ -97,14 +96,13 @@ export function renderNatsConfig(options: NatsConfigOptions): string {
 }
 
 function renderUser({ identity, uri }: NatsUser): string[] {
-  const { publish, subscribe, answers } = permissionsFor(identity);
+  const { publish, subscribe } = permissionsFor(identity);
   return [
     '    {',
     `      user: ${quoted(uri)}`,
     '      permissions: {',
     ...allowList('publish', publish),
     ...allowList('subscribe', subscribe),
-    ...(answers ? ['        allow_responses: { max: 1, expires: "1m" }'] : []),
     '      }',
     '    }',
   ];

@@ -2,6 +2,7 @@ import { serviceOf, type Identity } from './identities.js';
 import { STREAM_NAMES } from './nats-streams.js';
 import {
   inboxPrefix,
+  SERVICE_ANSWERS_PREFIX,
   SERVICE_API_SUBJECTS,
   SERVICE_API_VERBS,
   subjectDefinitions,
@@ -13,11 +14,13 @@ export interface Permissions {
   /** Allow-lists; everything else is denied. */
   readonly publish: readonly string[];
   readonly subscribe: readonly string[];
-  /** May answer a request on its reply subject, once, within a minute. */
-  readonly answers: boolean;
 }
 
-/** What one identity may do on NATS, from the declarations of subjects and streams alone. */
+/**
+ * What one identity may do on NATS, from the declarations of subjects and streams alone. Nobody has
+ * `allow_responses`: who asks chooses the subject of the answer, so that an identity which can ask
+ * itself could publish anything.
+ */
 export function permissionsFor(identity: Identity): Permissions {
   const service = serviceOf(identity);
   const inbox = `${inboxPrefix(identity)}.>`;
@@ -28,13 +31,14 @@ export function permissionsFor(identity: Identity): Permissions {
     // A publisher makes its stream when it is not there yet, and can neither change nor empty it.
     ...streamsOf(identity).map((name) => `$JS.API.STREAM.CREATE.${name}`),
     ...(identity === 'sanctumctl' ? operatorRequests() : []),
+    ...(service === undefined ? [] : [`${SERVICE_ANSWERS_PREFIX}.>`]),
   ];
   const subscribe = [
     inbox,
     ...subscribed.map(subscription),
     ...(service === undefined ? [] : SERVICE_API_VERBS.flatMap((verb) => questions(verb, service))),
   ];
-  return { publish, subscribe, answers: service !== undefined };
+  return { publish, subscribe };
 }
 
 /** A question to all, to this service, and to one instance of it. */

@@ -159,6 +159,12 @@ export function inboxPrefix(identity: Identity): string {
   return `_INBOX.${identity}`;
 }
 
+/**
+ * Where services answer the operator's questions: a branch of its inbox, so that none of them can
+ * answer in the place of JetStream. Who asks takes it for the prefix of its inboxes.
+ */
+export const SERVICE_ANSWERS_PREFIX = `${inboxPrefix('sanctumctl')}.services`;
+
 /** Every service, whole subjects: `sanctum.heartbeat.*`. */
 export function subscription(definition: SubjectDefinition): string {
   return definition.subject.replace('{service}', '*');

@@ -181,6 +181,7 @@ describe('a completion request', () => {
       [1, 2, 3],
       [1, 2, 3],
     ],
+    [[REQUEST_LIMITS.tokenId], [REQUEST_LIMITS.tokenId]],
   ])('takes the prompt %j', (prompt, read) => {
     expect(parseCompletionRequest({ prompt }).prompt).toEqual(read);
   });
@@ -188,6 +189,8 @@ describe('a completion request', () => {
   it.each([
     [{ prompt: ['a', 'b'] }, 'prompt'],
     [{ prompt: [1, 1.5] }, 'prompt[1]'],
+    [{ prompt: [REQUEST_LIMITS.tokenId + 1] }, 'prompt[0]'],
+    [{ prompt: [1, 2 ** 32 + 5] }, 'prompt[1]'],
     [{ prompt: 'x', logprobs: 6 }, 'logprobs'],
     [{ prompt: 'x', best_of: 3 }, 'best_of'],
     [{ prompt: 'x', echo: true }, 'echo'],

@@ -8,6 +8,8 @@ export const REQUEST_LIMITS = {
   stopSequences: 4,
   stopCharacters: 256,
   logitBiasEntries: 1024,
+  /** Beyond it a token id would wrap around to another one, as models take 32-bit ids. */
+  tokenId: 2 ** 31 - 1,
   modelCharacters: 256,
   topLogprobs: 20,
 } as const;
@@ -82,9 +84,11 @@ export const chatCompletionRequestSchema = z
     }
   });
 
+const tokenId = z.int().min(0).max(REQUEST_LIMITS.tokenId);
+
 /** One prompt: text, an array of one text, or token ids. */
 const prompt = z
-  .union([text, z.array(z.union([text, z.int().min(0)], 'a token id')).min(1)], 'text or token ids')
+  .union([text, z.array(z.union([text, tokenId], 'a token id')).min(1)], 'text or token ids')
   .refine(
     (value) => typeof value === 'string' || value.length === 1 || value.every(isTokenId),
     'one prompt: a string, an array of one string, or an array of token ids',

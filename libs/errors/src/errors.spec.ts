@@ -66,12 +66,14 @@ describe('scrub', () => {
       auth: { token: 's3cret', user: 'u' },
       prompt: 'p',
       url: 'http://u:p@h/',
+      urls: ['https://u:p@q@h?a=1', 'http://h/a@b', 'http://h?m=a@b'],
     };
     expect(scrub(record)).toEqual({
       a: 1,
       auth: { token: '[scrubbed]', user: 'u' },
       prompt: '[left out]',
       url: 'http://[scrubbed]@h/',
+      urls: ['https://[scrubbed]@h?a=1', 'http://h/a@b', 'http://h?m=a@b'],
     });
     expect(record.auth.token).toBe('s3cret');
   });

@@ -5,7 +5,8 @@ const SECRET = /(^|[-_]|[a-z](?=[A-Z]))(authorization|cookie|token|key|secret|pa
 const CONTENT = /^(body|messages|prompt|content|completion)$/i;
 const BEARER = /\b(Bearer|Basic)\s+[^\s"\\]+/gi;
 const SPACE = /\s/;
-const USERINFO = /(\w+:\/\/)[^/\s"@]+@/g;
+/** To the last `@` before a path, as URLs are read. */
+const USERINFO = /(\w+:\/\/)[^/?#\s"]+@/g;
 const DEPTH_MAX = 6;
 const ENTRIES_MAX = 100;
 /** Names whose kind is remembered: those of our own records, of which there are few. */

@@ -132,7 +132,23 @@ describe('the connection to NATS', () => {
     await server.admit(await acceptedUsers(home));
     expect((await acceptedUsers(home)).map(({ uri }) => uri)).toContain(engine(2));
     expect((await acceptedUsers(home)).map(({ uri }) => uri)).not.toContain(engine(1));
-    expect(await loggedIn()).toEqual([engine(2)]);
+    await waitUntil(async () => (await loggedIn()).join() === engine(2), {
+      what: 'generation 2 alone is logged in, under the list of today',
+    });
     expect(bus.connected).toBe(true);
+  });
+
+  it('ends when the certificate of NATS is revoked, and comes back to one that is not', async () => {
+    await revokeCertificates({ home: home.paths, target: 'server' });
+    await waitUntil(() => !bus.connected, { what: 'the bus leaves' });
+    await waitUntil(() => lines.some((line) => line.includes('certificate revoked')), {
+      what: 'the log says why',
+    });
+    await issueCertificate({
+      ...{ home: home.paths, instance: home.instance, kind: 'server' },
+      addresses: ['127.0.0.1'],
+    });
+    await server.admit(await acceptedUsers(home));
+    await waitUntil(() => bus.connected, { what: 'the bus connects again' });
   });
 });

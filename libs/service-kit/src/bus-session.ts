@@ -51,11 +51,10 @@ export class BusSession {
     const { service, instance, version, logger } = options;
     const identity = SERVICES[service];
     const material = await readTlsFiles(options.tls, 'client');
-    const { ca, cert, key } = clientTlsOptions(material);
     const connection = await connect({
       servers: options.url,
       name: `sanctum-${service}`,
-      tls: { ca, cert, key },
+      tls: clientTlsOptions(material),
       inboxPrefix: inboxPrefix(identity),
       timeout: CONNECT_TIMEOUT_MS,
       pingInterval: PING_INTERVAL_MS,

@@ -8,6 +8,7 @@ import {
   eventEnvelopeSchema,
   heartbeatSchema,
   parseWith,
+  SERVICE_ANSWERS_PREFIX,
   STREAMS,
   type Heartbeat,
   type Identity,
@@ -118,7 +119,7 @@ describe('the bus', () => {
   });
 
   it('answers PING, INFO and STATS', async () => {
-    const connection = await server.connectAs('sanctumctl');
+    const connection = await server.connectAs('sanctumctl', SERVICE_ANSWERS_PREFIX);
     const client = new Svcm(connection).client({
       strategy: 'count',
       maxWait: 2000,

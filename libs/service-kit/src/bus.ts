@@ -2,7 +2,6 @@ import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import {
-  auditHeadSchema,
   auditHeadSubject,
   EVENT_BYTES_MAX,
   eventSchema,
@@ -18,9 +17,11 @@ import {
   type EventSubject,
   type Heartbeat,
 } from '@sanctum/contracts';
+import { errnoOf } from '@sanctum/catalog';
 import { messageOf, SanctumError } from '@sanctum/errors';
-import { watchFiles, type FileWatch } from '@sanctum/identity';
+import { crlPathOf, watchFiles, type FileWatch } from '@sanctum/identity';
 import { BusSession, type SessionOptions } from './bus-session.js';
+import { heardHead } from './heard-head.js';
 import type { Metrics } from './metrics.js';
 import type { StateHolder } from './service-state.js';
 import { Spool } from './spool.js';
@@ -64,7 +65,7 @@ export class Bus {
     this.#running = this.#run();
     const { tls, logger, certificatePollMs: pollMs } = options;
     this.certificates = watchFiles({
-      paths: [tls.ca, tls.cert, tls.key],
+      paths: [tls.ca, crlPathOf(tls.ca), tls.cert, tls.key],
       onChange: () => this.#renew(),
       onProblem: (error) => logger.warn({ reason: messageOf(error) }, 'bus_certificate_kept'),
       ...(pollMs === undefined ? {} : { pollMs }),
@@ -139,10 +140,8 @@ export class Bus {
     session.connection.subscribe(subscription(SUBJECTS.auditHead), {
       callback: (error, message) => {
         if (error !== null) return;
-        const parsed = auditHeadSchema.safeParse(parseJson(message.string()));
-        // NATS lets each identity publish under its own name only.
-        const said = parsed.success && message.subject.endsWith(`.${parsed.data.service}`);
-        if (said && parsed.data.service !== this.#options.service) heads.heard(parsed.data);
+        const head = heardHead(message.subject, message.string());
+        if (head !== undefined && head.service !== this.#options.service) heads.heard(head);
       },
     });
     this.tellHead();
@@ -195,7 +194,11 @@ export class Bus {
   async #renew(): Promise<void> {
     const old = this.#session;
     if (old === undefined) return; // The next connection reads the files.
-    const next = await BusSession.open(this.#options);
+    const next = await BusSession.open(this.#options).catch(async (error: unknown) => {
+      // What answers there is not NATS any more, so that the old session must not go on either.
+      if (errnoOf(error) === 'CERT_REVOKED') await old.connection.close();
+      throw error;
+    });
     if (this.#session !== old || this.#stop.signal.aborted) {
       await next.connection.close();
       return;
@@ -288,13 +291,5 @@ export class Bus {
       ['bus_dropped_events', 'Events lost because the spool was full.', () => this.dropped],
     ];
     for (const [name, help, read] of gauges) metrics.gauge({ name, help, read });
-  }
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
   }
 }

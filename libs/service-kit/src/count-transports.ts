@@ -1,8 +1,8 @@
 import type { IncomingMessage } from 'node:http';
-import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import { peerIdentity, type Hit, type TransportCounts } from '@sanctum/identity';
-import { isLoopback } from './access/access-rule.js';
+import { callingOf, presentedKey } from './access/guard.js';
+import { isOwnCall } from './access/this-machine.js';
 import type { RequestHandler } from './listeners.js';
 
 const UNAUTHORIZED = new Set([401, 403]);
@@ -11,15 +11,15 @@ const LOOPBACK: Hit = { transport: 'plain-loopback', identity: '' };
 
 /** Counts each request that was let in, by how it came; what was turned away is not a use. */
 export function countTransports(next: RequestHandler, counts: TransportCounts): RequestHandler {
-  const known = new WeakMap<Socket, Hit | undefined>();
-  const ofConnection = (socket: Socket): Hit | undefined => {
-    const hit = known.get(socket);
-    if (hit !== undefined || known.has(socket)) return hit;
-    known.set(socket, connectionHit(socket));
-    return known.get(socket);
+  const known = new WeakMap<TLSSocket, Hit>();
+  const tlsHit = (socket: TLSSocket): Hit => {
+    const hit = known.get(socket) ?? certificateHit(socket);
+    known.set(socket, hit);
+    return hit;
   };
   return (request, response) => {
-    const hit = ofConnection(request.socket) ?? beyondHit(request);
+    const { socket } = request;
+    const hit = socket instanceof TLSSocket ? tlsHit(socket) : plainHit(request);
     response.on('close', () => {
       if (response.headersSent && !UNAUTHORIZED.has(response.statusCode)) counts.count(hit);
     });
@@ -27,15 +27,11 @@ export function countTransports(next: RequestHandler, counts: TransportCounts): 
   };
 }
 
-/** What the connection alone tells; undefined for a plain one from beyond this machine. */
-function connectionHit(socket: Socket): Hit | undefined {
-  if (socket instanceof TLSSocket) {
-    return { transport: 'mtls', identity: peerIdentity(socket)?.name ?? 'unnamed' };
-  }
-  return isLoopback(socket.remoteAddress) ? LOOPBACK : undefined;
+function certificateHit(socket: TLSSocket): Hit {
+  return { transport: 'mtls', identity: peerIdentity(socket)?.name ?? 'unnamed' };
 }
 
-function beyondHit({ headers }: IncomingMessage): Hit {
-  const transport = headers.authorization === undefined ? 'open' : 'bearer';
-  return { transport, identity: '' };
+function plainHit(request: IncomingMessage): Hit {
+  if (isOwnCall(callingOf(request))) return LOOPBACK;
+  return { transport: presentedKey(request) === undefined ? 'open' : 'bearer', identity: '' };
 }

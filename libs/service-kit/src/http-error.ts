@@ -22,13 +22,17 @@ const CODE_BY_STATUS: Readonly<Record<number, ErrorCode>> = {
   503: 'draining',
 };
 
+/** Fastify only says that it does not like the type. */
+const NOT_JSON = 'Send the body as JSON, with "Content-Type: application/json".';
+
 /** What Fastify, Nest and body parsers throw, as the catalogue's error; the rest stays as it is. */
 export function asKnownError(error: unknown): unknown {
   if (isSanctumError(error)) return error;
   const status = statusOf(error);
   const code = status === undefined ? undefined : CODE_BY_STATUS[status];
   if (code === undefined) return error;
-  return new SanctumError(code, withoutQuery(messageOf(error)), { cause: error });
+  const message = status === 415 ? NOT_JSON : withoutQuery(messageOf(error));
+  return new SanctumError(code, message, { cause: error });
 }
 
 /** Nest names the whole target of a route it does not have; some put keys into queries. */

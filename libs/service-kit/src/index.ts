@@ -1,5 +1,5 @@
-export { isLoopback, type AccessPolicy, type Admitted } from './access/access-rule.js';
-export { guard } from './access/guard.js';
+export { type AccessPolicy, type Admitted } from './access/access-rule.js';
+export { guard, presentedKey } from './access/guard.js';
 export { readToken, type TokenFile } from './access/token-file.js';
 export { bootstrapService, type RunningService } from './bootstrap.js';
 export type {

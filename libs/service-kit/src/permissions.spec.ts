@@ -1,11 +1,14 @@
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
-import { PermissionViolationError, type NatsConnection } from '@nats-io/transport-node';
+import { PermissionViolationError, type Msg, type NatsConnection } from '@nats-io/transport-node';
 import {
+  auditHeadSubject,
   IDENTITIES,
   inboxPrefix,
   permissionsFor,
+  SERVICE_ANSWERS_PREFIX,
   SERVICE_API_VERBS,
   SERVICE_NAMES,
+  SERVICES,
   STREAM_NAMES,
   subjectDefinitions,
 } from '@sanctum/contracts';
@@ -24,6 +27,7 @@ const SUBJECTS = [
   '$JS.API.STREAM.CREATE.OTHER',
   '$SYS.REQ.SERVER.PING',
   ...IDENTITIES.map((identity) => `${inboxPrefix(identity)}.reply`),
+  `${SERVICE_ANSWERS_PREFIX}.reply`,
 ].filter((subject, at, all) => all.indexOf(subject) === at);
 
 let nats: NatsHome;
@@ -74,4 +78,36 @@ it.each(IDENTITIES)('%s may do what is declared, and nothing else', async (ident
     SUBJECTS.filter((subject) => !isAllowed(subject, patterns)).sort();
   expect(unpublished.sort()).toEqual(denied(publish));
   expect(unsubscribed.sort()).toEqual(denied(subscribe));
+});
+
+it.each(SERVICE_NAMES)('%s may not publish more by asking itself, or when asked', async (name) => {
+  const identity = SERVICES[name];
+  const own = auditHeadSubject(name);
+  const asker = await nats.server.connectAs('sanctumctl');
+  const connection = await nats.server.connectAs(identity);
+  const refused = refusals(connection);
+  const denied = SUBJECTS.filter(
+    (subject) => !isAllowed(subject, permissionsFor(identity).publish),
+  ).sort();
+  // A received message that names where its answer goes is what `allow_responses` would act on.
+  const answered = new Promise<void>((resolve) => {
+    let left = 2 * denied.length;
+    const answer = (_error: unknown, message: Msg): void => {
+      connection.publish(message.reply ?? '', '');
+      left -= 1;
+      if (left === 0) resolve();
+    };
+    connection.subscribe(own, { callback: answer });
+    connection.subscribe(`$SRV.PING.${name}`, { callback: answer });
+  });
+  await connection.flush();
+  for (const reply of denied) {
+    connection.publish(own, '{}', { reply });
+    asker.publish(`$SRV.PING.${name}`, '', { reply });
+  }
+  await answered;
+  await connection.flush();
+  await Promise.all([connection.close(), asker.close()]);
+  const { publish = [] } = await refused;
+  expect(publish.sort()).toEqual([...denied, ...denied].sort());
 });

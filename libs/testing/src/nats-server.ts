@@ -127,7 +127,10 @@ export class NatsServer {
   }
 
   /** A connection with the certificate of an identity, as its service would make it. */
-  async connectAs(identity: Identity): Promise<NatsConnection> {
+  async connectAs(
+    identity: Identity,
+    inbox: string = inboxPrefix(identity),
+  ): Promise<NatsConnection> {
     const { home } = this.#options;
     const { cert, key } = home.paths.client(identity);
     const material = await readTlsFiles({ ca: home.paths.ca.cert, cert, key }, 'client');
@@ -136,7 +139,7 @@ export class NatsServer {
       servers: this.url,
       name: `test-${identity}`,
       tls: { ca: tls.ca, cert: tls.cert, key: tls.key },
-      inboxPrefix: inboxPrefix(identity),
+      inboxPrefix: inbox,
       reconnect: false,
       timeout: 5000,
     });

@@ -1,14 +1,14 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
-import { isIP } from 'node:net';
+import { isLoopback } from '@sanctum/contracts';
 import { SanctumError } from '@sanctum/errors';
+import { foreignSign, isOwnCall, type Calling } from './this-machine.js';
 
-/** Who stands at the door, as the connection itself says; no header about addresses is believed. */
+/**
+ * Who stands at the door, as the connection itself says. No header about addresses is believed; what
+ * browsers sign is, because it can only shut a door.
+ */
 export type Visitor =
-  | {
-      readonly listener: 'plain';
-      readonly address: string | undefined;
-      readonly authorization: string | undefined;
-    }
+  | ({ readonly listener: 'plain'; readonly authorization: string | undefined } & Calling)
   | {
       readonly listener: 'mtls';
       readonly identity: string | undefined;
@@ -24,6 +24,8 @@ export interface AccessPolicy {
 
 const ROUTER = 'sanctum-server';
 const CLIENT_NAME = /^[\w.:@%/-]{1,128}$/;
+const THE_TOKEN = 'the token of this instance as "Authorization: Bearer <token>"';
+const SIGN_LENGTH_MAX = 100;
 
 export type Transport = 'mtls' | 'bearer' | 'plain-loopback' | 'auth-disabled';
 
@@ -36,8 +38,9 @@ export interface Admitted {
 }
 
 /**
- * Lets a visitor in or throws `unauthorized` or `forbidden`. Plain listener: loopback passes, others
- * need the token. mTLS listener: the certificate alone counts, and it must name an identity.
+ * Lets a visitor in or throws `unauthorized` or `forbidden`. Plain listener: loopback passes, unless
+ * a web page from elsewhere asks through it; others need the token. mTLS listener: the certificate
+ * alone counts, and it must name an identity.
  */
 export function admit(visitor: Visitor, policy: AccessPolicy): Admitted {
   if (visitor.listener === 'mtls') {
@@ -46,7 +49,7 @@ export function admit(visitor: Visitor, policy: AccessPolicy): Admitted {
     throw new SanctumError('forbidden', 'The certificate names no identity of this instance.');
   }
   const client = visitor.address ?? 'unknown';
-  if (isLoopback(visitor.address)) {
+  if (isOwnCall(visitor)) {
     return { transport: 'plain-loopback', identity: 'local', client };
   }
   if (policy.disabled) {
@@ -55,11 +58,25 @@ export function admit(visitor: Visitor, policy: AccessPolicy): Admitted {
   if (policy.token !== undefined && bearerMatches(visitor.authorization, policy.token)) {
     return { transport: 'bearer', identity: 'bearer', client };
   }
-  throw new SanctumError(
+  throw isLoopback(visitor.address) ? pageRefused(visitor, policy) : strangerRefused(policy);
+}
+
+function strangerRefused({ token }: AccessPolicy): SanctumError {
+  return new SanctumError(
     'unauthorized',
-    policy.token === undefined
+    token === undefined
       ? 'Only this machine may use the plain listener: no bearer token is set up.'
-      : 'Send the token of this instance as "Authorization: Bearer <token>".',
+      : `Send ${THE_TOKEN}.`,
+  );
+}
+
+function pageRefused(visitor: Calling, { token }: AccessPolicy): SanctumError {
+  const sign = foreignSign(visitor)?.slice(0, SIGN_LENGTH_MAX);
+  const otherwise = token === undefined ? '' : `, or send ${THE_TOKEN}`;
+  return new SanctumError(
+    'forbidden',
+    `${JSON.stringify(sign)} is neither a name of this machine nor a page of it. ` +
+      `Call it localhost, or by its address${otherwise}.`,
   );
 }
 
@@ -67,14 +84,6 @@ export function admit(visitor: Visitor, policy: AccessPolicy): Admitted {
 function clientOf({ identity = '', onBehalfOf }: Extract<Visitor, { listener: 'mtls' }>): string {
   const named = identity === ROUTER && CLIENT_NAME.test(onBehalfOf ?? '');
   return named ? `${identity}/${onBehalfOf ?? ''}` : identity;
-}
-
-/** 127.0.0.0/8, ::1, and 127.0.0.0/8 mapped into IPv6. */
-export function isLoopback(address: string | undefined): boolean {
-  if (address === undefined) return false;
-  if (address === '::1') return true;
-  const v4 = address.toLowerCase().startsWith('::ffff:') ? address.slice(7) : address;
-  return isIP(v4) === 4 && v4.startsWith('127.');
 }
 
 /** Digests have one length whatever was sent, so neither length nor content shows in the time. */

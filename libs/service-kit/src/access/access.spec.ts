@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { admit, isLoopback, type AccessPolicy, type Visitor } from './access-rule.js';
+import { admit, type AccessPolicy, type Visitor } from './access-rule.js';
 import { readToken } from './token-file.js';
 
 const token = 'a'.repeat(64);
@@ -67,16 +67,6 @@ describe('admit', () => {
 
   it('lets everybody in when it is switched off', () => {
     expect(admit(plain('10.0.0.1'), { token, disabled: true }).transport).toBe('auth-disabled');
-  });
-});
-
-describe('isLoopback', () => {
-  it('knows exactly 127.0.0.0/8 among IPv4', () => {
-    fc.assert(
-      fc.property(fc.ipV4(), (address) => {
-        expect(isLoopback(address)).toBe(address.split('.')[0] === '127');
-      }),
-    );
   });
 });
 

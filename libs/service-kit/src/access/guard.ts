@@ -3,6 +3,7 @@ import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import { peerIdentity } from '@sanctum/identity';
 import { admit, type AccessPolicy, type Admitted, type Visitor } from './access-rule.js';
+import type { Calling } from './this-machine.js';
 
 /** What a certificate says holds for all requests of its connection. */
 const identities = new WeakMap<Socket, string | undefined>();
@@ -24,15 +25,19 @@ function visitorOf(request: IncomingMessage, instance: string): Visitor {
   }
   return {
     listener: 'plain',
-    address: socket.remoteAddress,
-    authorization: request.headers.authorization ?? apiKey(request),
+    authorization: presentedKey(request),
+    ...callingOf(request),
   };
 }
 
-/** Anthropic's clients present their key in a header of its own. */
-function apiKey({ headers }: IncomingMessage): string | undefined {
+export function callingOf({ headers, socket }: IncomingMessage): Calling {
+  return { address: socket.remoteAddress, host: headers.host, origin: headers.origin };
+}
+
+/** As in `Authorization`; Anthropic's clients present their key in a header of its own. */
+export function presentedKey({ headers }: IncomingMessage): string | undefined {
   const key = headers['x-api-key'];
-  return typeof key === 'string' ? `Bearer ${key}` : undefined;
+  return headers.authorization ?? (typeof key === 'string' ? `Bearer ${key}` : undefined);
 }
 
 function identityOf(socket: TLSSocket, instance: string): string | undefined {

@@ -1,6 +1,8 @@
 import { once } from 'node:events';
+import { clearInterval, setInterval } from 'node:timers';
 import { setImmediate as turn } from 'node:timers/promises';
 import { gzipSync } from 'node:zlib';
+import { anthropic } from './anthropic.mjs';
 import { PROVIDERS } from './providers.mjs';
 import { THINKERS } from './thinkers.mjs';
 
@@ -26,6 +28,14 @@ const BEHAVIOURS = {
     response.writeHead(200, STREAM_HEAD);
     response.write(delta({ content: 'token ' }));
   },
+  endless: (exchange) => {
+    const { response } = exchange;
+    const isStream = wantsStream(exchange);
+    const piece = isStream ? delta({ content: 'token ' }) : ' ';
+    response.writeHead(200, isStream ? STREAM_HEAD : { 'content-type': 'application/json' });
+    const ticking = setInterval(() => response.write(piece), TICK_MS);
+    response.on('close', () => clearInterval(ticking));
+  },
   'die-before-answer': ({ request }) => request.socket.destroy(),
   'die-before-content': ({ request, response }) => {
     response.writeHead(200, STREAM_HEAD);
@@ -35,6 +45,10 @@ const BEHAVIOURS = {
     response.writeHead(200, STREAM_HEAD);
     response.write(delta({ content: 'token ' }));
     response.write('data: {"id":"chatcmpl-x","cho', () => request.socket.destroy());
+  },
+  'die-before-length': ({ request, response }) => {
+    response.writeHead(200, { ...STREAM_HEAD, 'content-length': 10_000 });
+    response.write(delta({ content: 'token ' }), () => request.socket.destroy());
   },
   'die-in-json': ({ request, response }) => {
     const text = JSON.stringify(completion('mock'));
@@ -52,12 +66,22 @@ const BEHAVIOURS = {
     stream(exchange, () => [...Array(60).fill(delta({ content: '190/ ' })), 'data: [DONE]\n\n']),
   thinks: (exchange) =>
     stream(exchange, () => [delta({ content: '<think>hm</think> 4' }), 'data: [DONE]\n\n']),
+  'thinks-by-length': ({ response }) => {
+    const text = `${delta({ content: '<think>hm</think>4' })}data: [DONE]\n\n`;
+    response.writeHead(200, { ...STREAM_HEAD, 'content-length': text.length });
+    response.end(text);
+  },
   'says-usage': (exchange) =>
     stream(exchange, () => [
       delta({ content: '4' }),
       `data: ${JSON.stringify({ choices: [], usage: { prompt_tokens: 12, completion_tokens: 40 } })}\n\n`,
       'data: [DONE]\n\n',
     ]),
+  'says-no-usage': ({ response }) => {
+    const { id, choices } = completion('mock');
+    choices[0].message.content = Array.from({ length: 400 }, (_, index) => index).join(' ');
+    sendJson(response, 200, { id, choices });
+  },
   html: ({ response }) => {
     response.writeHead(502, { 'content-type': 'text/html' });
     response.end('<html><body><h1>502 Bad Gateway</h1></body></html>');
@@ -90,6 +114,10 @@ const BEHAVIOURS = {
     await exchange.released();
     json(exchange);
   },
+  'gated-500': async (exchange) => {
+    await exchange.released();
+    answerStatus(exchange, 500);
+  },
   'close-second': (exchange) =>
     exchange.nth > 1 ? exchange.request.socket.destroy() : json(exchange),
   gzip: ({ response }) => {
@@ -110,11 +138,16 @@ const BEHAVIOURS = {
 };
 
 const FLOOD_CHUNKS = 1_000;
+const TICK_MS = 20;
 
 export function behave(name, exchange) {
   const status = /^status-(\d{3})$/.exec(name);
   if (status) {
     answerStatus(exchange, Number(status[1]));
+    return;
+  }
+  if (name === 'zoo-anthropic') {
+    anthropic(exchange);
     return;
   }
   if (exchange.request.method === 'GET' && exchange.request.url.endsWith('/v1/models')) {
@@ -131,6 +164,10 @@ export function behave(name, exchange) {
 }
 
 function answerStatus({ response }, status) {
+  if (status === 204) {
+    response.writeHead(204).end();
+    return;
+  }
   if (status === 429) response.setHeader('retry-after', '7');
   sendJson(response, status, {
     error: { message: `upstream says ${status}`, type: 'upstream_error', code: `s${status}` },

@@ -12,7 +12,6 @@ export const PROVIDERS = {
   'zoo-ollama': ollama,
   'zoo-openai': openai,
   'zoo-openrouter': openrouter,
-  'zoo-anthropic': anthropic,
   'zoo-openrouter-200-error': ({ response }) => {
     json(response, 200, { error: { message: 'Provider returned error', code: 429 } });
   },
@@ -140,33 +139,6 @@ function openrouter({ response, body }) {
   response.end(crlf(usageChunk() + DONE));
 }
 
-/** Its own dialect, and nothing under `/chat/completions`. */
-function anthropic({ request, response, body }) {
-  if (!request.url.includes('/v1/messages')) {
-    return json(response, 404, {
-      type: 'error',
-      error: { type: 'not_found_error', message: 'no' },
-    });
-  }
-  const usage = { input_tokens: 12, output_tokens: 8 };
-  const message = { id: 'msg_native', type: 'message', role: 'assistant', model: 'claude' };
-  const ended = { stop_reason: 'end_turn', stop_sequence: null };
-  const content = [{ type: 'text', text: ANSWER }];
-  if (!wants(body).stream) return json(response, 200, { ...message, content, ...ended, usage });
-  const events = [
-    { type: 'message_start', message: { ...message, content: [], usage } },
-    { type: 'content_block_start', index: 0, content_block: { type: 'text', text: '' } },
-    { type: 'ping' },
-    { type: 'content_block_delta', index: 0, delta: { type: 'text_delta', text: ANSWER } },
-    { type: 'content_block_stop', index: 0 },
-    { type: 'message_delta', delta: ended, usage: { output_tokens: 8 } },
-    { type: 'message_stop' },
-  ];
-  sse(response, '');
-  for (const event of events) response.write(named(event));
-  response.end();
-}
-
 function nativeResponses({ response, body }) {
   const item = { id: 'msg_1', type: 'message', status: 'completed', role: 'assistant' };
   const text = { type: 'output_text', text: ANSWER, annotations: [] };
@@ -251,7 +223,7 @@ export function usageChunk() {
   return `data: ${JSON.stringify({ ...head, choices: [], usage: USAGE })}\n\n`;
 }
 
-function named(event) {
+export function named(event) {
   return `event: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`;
 }
 
