@@ -48,6 +48,16 @@ describe('AnswerText', () => {
     ]);
   });
 
+  it('reports special tokens by their name, though they add nothing to the text', () => {
+    const answer = new AnswerText({ tokenizer, stop: [], withReports: true });
+    const tokens = ['<|im_start|>', '<|im_end|>'].map((content) => tokenizer.idOf(content) ?? -1);
+    const [token = -1] = tokens;
+    const top = tokens.map((entry) => ({ token: entry, logprob: -2 }));
+    const part = answer.push({ token, logprob: -1, top });
+    expect(part).toMatchObject({ text: '', reports: [{ text: '<|im_start|>', bytes: [] }] });
+    expect(part.reports[0]?.top.map(({ text }) => text)).toEqual(['<|im_start|>', '<|im_end|>']);
+  });
+
   it('parts thoughts from text, also where a stop sequence or the end cuts them', () => {
     const both = (text: string): string[] => {
       const parts = play(text, ['END'], true);

@@ -101,6 +101,7 @@ export class AnswerText {
 
   #tokenText({ token, logprob }: TokenLogprob): TokenText {
     const bytes = [...this.#tokenizer.bytesOf(token)];
-    return { token, text: this.#tokenizer.decode([token]), bytes, logprob };
+    const special = bytes.length === 0 ? this.#tokenizer.contentOf(token) : undefined;
+    return { token, text: special ?? this.#tokenizer.decode([token]), bytes, logprob };
   }
 }

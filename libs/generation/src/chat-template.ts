@@ -1,7 +1,7 @@
 import { Template } from '@huggingface/jinja';
 import { contentText, type ChatMessage } from '@sanctum/contracts';
 import { messageOf, SanctumError } from '@sanctum/errors';
-import { isPlainObject, parseJson } from './tokenizer-json.js';
+import { isPlainObject, parseJson, tokenText } from './tokenizer-json.js';
 
 export interface ChatTemplateOptions {
   /** False closes the reasoning before it starts: the empty think block of Qwen3.5. */
@@ -37,9 +37,9 @@ export function createChatTemplate(source: ChatTemplateSource): ChatTemplate {
   const template = compile(source.template ?? templateOf(settings['chat_template']));
   const specialTokens = source.specialTokens ?? [];
   const specials = {
-    bos_token: tokenText(settings['bos_token']),
-    eos_token: tokenText(settings['eos_token']),
-    pad_token: tokenText(settings['pad_token']),
+    bos_token: tokenText(settings['bos_token']) ?? '',
+    eos_token: tokenText(settings['eos_token']) ?? '',
+    pad_token: tokenText(settings['pad_token']) ?? '',
   };
   return (messages, options = { enableThinking: false }) => {
     const plain = messages.map(forTemplate);
@@ -66,13 +66,16 @@ export function createChatTemplate(source: ChatTemplateSource): ChatTemplate {
 type TemplateMessage = Readonly<Record<'role' | 'content' | 'name', string | undefined>>;
 
 const PRIVATE_USE = { first: 0xe000, last: 0xf8ff };
+const PRIVATE_USE_CHARACTERS = /[\ue000-\uf8ff]/g;
 
 /** A character that no message holds, to mark cuts through the template. */
 function cutMark(messages: readonly TemplateMessage[]): string {
-  const text = messages.map(({ content, name }) => `${content ?? ''}${name ?? ''}`).join('');
+  const texts = messages.flatMap(({ content, name }) => [content ?? '', name ?? '']);
+  // One pass, however many of them a message holds.
+  const taken = new Set(texts.flatMap((text) => text.match(PRIVATE_USE_CHARACTERS) ?? []));
   for (let code = PRIVATE_USE.first; code <= PRIVATE_USE.last; code += 1) {
     const mark = String.fromCharCode(code);
-    if (!text.includes(mark)) return mark;
+    if (!taken.has(mark)) return mark;
   }
   throw new SanctumError('invalid_request', 'The messages hold every private-use character.', {
     param: 'messages',
@@ -134,7 +137,3 @@ function templateOf(value: unknown): string {
 }
 
 /** Special tokens are written as text, or as an object that holds it. */
-function tokenText(value: unknown): string {
-  const content = isPlainObject(value) ? value['content'] : value;
-  return typeof content === 'string' ? content : '';
-}

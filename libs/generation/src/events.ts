@@ -54,6 +54,8 @@ export interface SchedulerStats {
   readonly completionTokens: number;
   /** Requests that gave their memory to an older one and were computed again. */
   readonly preemptions: number;
+  /** Seconds until what waits now has likely been served; at least 1. */
+  readonly retryAfterS: number;
 }
 
 /** All that one step brought; each request ends in exactly one of the three ways. */

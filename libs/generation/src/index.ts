@@ -14,6 +14,7 @@ export {
   type ChatTemplateOptions,
   type ChatTemplateSource,
 } from './chat-template.js';
+export { endOfSequenceId } from './end-of-sequence.js';
 export type { Delta, Finish, GenerationRequest, SchedulerStats, StepEvents } from './events.js';
 export { DEFAULT_SCHEDULER_LIMITS, type SchedulerLimits } from './limits.js';
 export { parseSampling } from './parse-sampling.js';

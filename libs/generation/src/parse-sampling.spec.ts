@@ -83,6 +83,10 @@ describe('parseSampling', () => {
     expect(sampling).toMatchObject({ temperature: 0, topP: 1e-6, repetitionPenalty: 1e-3 });
   });
 
+  it('keeps a count within the 32 bits it is told in', () => {
+    expect(chat({ top_k: 2 ** 32 + 1 }).sampling.topK).toBe(2 ** 31 - 1);
+  });
+
   it('takes the later name of max_tokens', () => {
     expect(chat({ max_completion_tokens: 4, max_tokens: 9 }).maxTokens).toBe(4);
   });

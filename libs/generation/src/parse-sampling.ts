@@ -8,6 +8,8 @@ import type { GenerationOptions, SamplingParams } from './request.js';
 const TEMPERATURE_MIN = 1e-5;
 const TOP_P_MIN = 1e-6;
 const REPETITION_PENALTY_MIN = 1e-3;
+/** They count in 32 bits, where more would wrap around to a few; no vocabulary is larger. */
+const TOP_K_MAX = 2 ** 31 - 1;
 
 /**
  * What a checked request says about its answer, with OpenAI's defaults for what it leaves out:
@@ -32,7 +34,7 @@ function samplingOf(request: ChatCompletionRequest | CompletionRequest): Samplin
   const bias = Object.entries(request.logit_bias ?? {});
   return {
     temperature: temperature < TEMPERATURE_MIN ? 0 : temperature,
-    topK: request.top_k ?? 0,
+    topK: Math.min(request.top_k ?? 0, TOP_K_MAX),
     topP: Math.max(request.top_p ?? 1, TOP_P_MIN),
     minP: request.min_p ?? 0,
     repetitionPenalty: Math.max(request.repetition_penalty ?? 1, REPETITION_PENALTY_MIN),

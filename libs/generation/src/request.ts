@@ -40,7 +40,10 @@ export interface GenerationOptions {
   readonly ignoreEos: boolean;
 }
 
-/** A token as a reader sees it. `bytes` tells the truth where `text` had to replace a cut byte. */
+/**
+ * A token as a reader sees it, special ones by their name. `bytes` tells the truth: what the token
+ * adds to the answer, where `text` had to replace a cut byte, and nothing for special ones.
+ */
 export interface TokenText {
   readonly token: number;
   readonly text: string;

@@ -179,10 +179,12 @@ describe('refusals', () => {
       scheduler.runStep();
       clock.ms += 4000;
     }
+    expect(scheduler.stats().retryAfterS).toBe(1);
     for (let at = 0; at < 8; at += 1) scheduler.submit(request(String(at)));
     expect(() => scheduler.submit(request('x'))).toThrow(
       expect.objectContaining({ retryAfterS: 32 }),
     );
+    expect(scheduler.stats().retryAfterS).toBe(32);
   });
 
   it.each([

@@ -159,6 +159,7 @@ export class Scheduler {
       stepMs,
       ...this.#counters,
       preemptions: this.#roster.preemptions,
+      retryAfterS: this.#retryAfterS(),
     };
   }
 

@@ -151,6 +151,12 @@ function isPair(value: unknown): value is [string, string] {
   );
 }
 
+/** A special token's text, which configurations hold plainly or as an object's `content`. */
+export function tokenText(value: unknown): string | undefined {
+  const content = isPlainObject(value) ? value['content'] : value;
+  return typeof content === 'string' ? content : undefined;
+}
+
 export function isPlainObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -35,6 +35,8 @@ export interface Tokenizer {
   bytesOf(token: number): Uint8Array;
   /** Id of a token by its content, added tokens included. */
   idOf(content: string): number | undefined;
+  /** A token as `tokenizer.json` spells it: special ones by their content, others in symbols. */
+  contentOf(token: number): string | undefined;
 }
 
 /**
@@ -147,6 +149,10 @@ class ByteLevelTokenizer implements Tokenizer {
 
   idOf(content: string): number | undefined {
     return this.#encoder.token_to_id(content);
+  }
+
+  contentOf(token: number): string | undefined {
+    return this.#encoder.id_to_token(token);
   }
 }
 

@@ -30,6 +30,8 @@ export interface LoadOptions {
   readonly stepTokensMax?: number;
   /** How keys and values are cached; by default f32 in exact mode, f16 in fast mode. */
   readonly keyValues?: keyof typeof ELEMENT_BYTES;
+  /** The tokenizer's end-of-sequence token, for models whose configurations name none. */
+  readonly eosTokenId?: number;
 }
 
 /**
@@ -65,7 +67,7 @@ export function loadModel({
   const weights = new ModelWeights({ context, checkpoint, quantization });
   const generationFile = findFile(files, 'generation_config.json');
   const generation = generationFile && readJsonObject(generationFile);
-  const eosTokenIds = eosTokenIdsOf(config, generation);
+  const eosTokenIds = eosTokenIdsOf(config, generation, options.eosTokenId);
 
   const keyValues = options.keyValues ?? (context.mode === 'exact' ? 'f32' : 'f16');
   const program = context.beginProgram({

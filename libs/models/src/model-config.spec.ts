@@ -39,7 +39,13 @@ describe('eosTokenIdsOf', () => {
     expect(eosTokenIdsOf({ eos_token_id: 1 }, undefined)).toEqual([1]);
     expect(eosTokenIdsOf({ eos_token_id: 1 }, { eos_token_id: [3, 2, 3] })).toEqual([3, 2]);
     expect(eosTokenIdsOf({ eos_token_id: 1 }, { eos_token_id: null })).toEqual([1]);
-    expect(eosTokenIdsOf({}, {})).toEqual([]);
+  });
+
+  it("takes the tokenizer's where no configuration names one, and never goes without", () => {
+    expect(eosTokenIdsOf({ eos_token_id: 1 }, {}, 4)).toEqual([1]);
+    expect(eosTokenIdsOf({}, {}, 4)).toEqual([4]);
+    expect(() => eosTokenIdsOf({}, {})).toThrow(/Add eos_token_id to generation_config\.json/);
+    expect(() => eosTokenIdsOf({ eos_token_id: [] }, undefined)).toThrow(/No file says/);
   });
 
   it('refuses anything else', () => {

@@ -46,16 +46,17 @@ export function parseConfig<Schema extends z.ZodType>(
 const tokenIds = z.union([z.int().nonnegative(), z.array(z.int().nonnegative())]);
 
 /**
- * End-of-sequence tokens: generation_config.json says them for generating, config.json otherwise.
- * @throws model_invalid when they are not token ids
+ * End-of-sequence tokens: generation_config.json says them for generating, config.json otherwise,
+ * and where neither does, the tokenizer has one.
+ * @throws model_invalid when they are not token ids, or when there are none
  */
 export function eosTokenIdsOf(
   config: Record<string, unknown>,
   generationConfig: Record<string, unknown> | undefined,
+  ofTokenizer?: number,
 ): number[] {
   const fromGeneration = generationConfig === undefined ? {} : present(generationConfig);
-  const value = fromGeneration['eos_token_id'] ?? config['eos_token_id'];
-  if (value === undefined) return [];
+  const value = fromGeneration['eos_token_id'] ?? config['eos_token_id'] ?? ofTokenizer ?? [];
   const result = tokenIds.safeParse(value);
   if (!result.success) {
     throw new SanctumError(
@@ -64,7 +65,14 @@ export function eosTokenIdsOf(
       { cause: result.error, param: 'eos_token_id' },
     );
   }
-  return [...new Set([result.data].flat())];
+  const tokens = [...new Set([result.data].flat())];
+  if (tokens.length > 0) return tokens;
+  throw new SanctumError(
+    'model_invalid',
+    'No file says which token ends an answer. Add eos_token_id to generation_config.json, or ' +
+      'eos_token to tokenizer_config.json, and sign the model again.',
+    { param: 'eos_token_id' },
+  );
 }
 
 function present(record: Record<string, unknown>): Record<string, unknown> {

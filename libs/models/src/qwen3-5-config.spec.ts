@@ -37,6 +37,16 @@ describe('parseQwen35Config', () => {
     expect(() => parseQwen35Config(rest)).toThrow(/rope_parameters\.rope_theta/);
   });
 
+  it('takes a rope_scaling that scales nothing, and finds another in text_config', () => {
+    const nested = (rope_scaling: unknown) =>
+      flattenConfig({ text_config: { ...base, rope_scaling } });
+    expect(parseQwen35Config(nested(null))).toEqual(parseQwen35Config(base));
+    expect(parseQwen35Config(nested({ rope_type: 'default', mrope_section: [1, 1, 2] }))).toEqual(
+      parseQwen35Config(base),
+    );
+    expect(() => parseQwen35Config(nested({ type: 'yarn' }))).toThrow(/rope_scaling\.type/);
+  });
+
   const refused: [string, Record<string, unknown>, RegExp][] = [
     ['a missing size', { hidden_size: undefined }, /hidden_size/],
     ['a size that is a word', { hidden_size: 'big' }, /hidden_size/],
@@ -50,6 +60,9 @@ describe('parseQwen35Config', () => {
     ['no linear layer', { layer_types: Array(4).fill('full_attention') }, /layer_types/],
     ['an odd rotary size', { head_dim: 12 }, /gives 3, not even/],
     ['scaled rotary embeddings', { rope_parameters: rope('yarn') }, /rope_parameters\.rope_type/],
+    ['another rope_scaling', { rope_scaling: { type: 'yarn', factor: 4 } }, /rope_scaling\.type/],
+    ['its later form', { rope_scaling: { rope_type: 'linear' } }, /rope_scaling\.rope_type/],
+    ['a factor without a type', { rope_scaling: { factor: 4 } }, /rope_scaling\.factor/],
     ['biases', { attention_bias: true }, /attention_bias/],
     ['attention without a gate', { attn_output_gate: false }, /attn_output_gate/],
     ['another activation', { hidden_act: 'gelu' }, /hidden_act/],

@@ -25,6 +25,13 @@ const rope = z
   })
   .transform((value) => ({ theta: value.rope_theta, factor: value.partial_rotary_factor }));
 
+/** Older configurations say here how rotations are scaled; scaled ones are not implemented. */
+const ropeScaling = z.object({
+  rope_type: z.literal('default').optional(),
+  type: z.literal('default').optional(),
+  factor: z.literal(1).optional(),
+});
+
 const schema = z
   .object({
     vocab_size: upTo(QWEN3_5_LIMITS.vocabSize),
@@ -43,6 +50,7 @@ const schema = z
     layer_types: z.array(layerType).optional(),
     rms_norm_eps: z.number().positive().max(1),
     rope_parameters: rope,
+    rope_scaling: ropeScaling.optional(),
     max_position_embeddings: upTo(QWEN3_5_LIMITS.contextLength),
     tie_word_embeddings: z.boolean().default(false),
     hidden_act: z.literal('silu').default('silu'),

@@ -102,16 +102,18 @@ PagePool::Page PagePool::take(uint64_t bytes) {
       spare_bytes_ -= block.bytes();
     }
   }
-  if (block.data() == nullptr) {
-    if (!budget_->cache_fits(bytes)) clear();
-    block = Block(budget_, bytes, Use::cache);
-  }
+  if (block.data() == nullptr) block = beside(bytes);
   auto* owned = new Block(std::move(block));
   {
     const std::lock_guard lock(mutex_);
     ++in_use_;
   }
   return Page(owned, [pool = shared_from_this()](Block* page) { pool->put_back(page); });
+}
+
+Block PagePool::beside(uint64_t bytes) {
+  if (!budget_->cache_fits(bytes)) clear();
+  return Block(budget_, bytes, Use::cache);
 }
 
 void PagePool::put_back(Block* page) noexcept {

@@ -71,6 +71,8 @@ class PagePool : public std::enable_shared_from_this<PagePool> {
   explicit PagePool(std::shared_ptr<Budget> budget) : budget_(std::move(budget)) {}
   using Page = std::shared_ptr<Block>;  // use_count is the reference count of copy-on-write
   Page take(uint64_t bytes);
+  // Memory of the cache that is no page; spare pages make way for it.
+  Block beside(uint64_t bytes);
   void clear();
   void fill(sk_stats& stats) const;
 

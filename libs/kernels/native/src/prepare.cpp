@@ -108,9 +108,12 @@ void grow_rope(RopeTable& table, const std::shared_ptr<Budget>& budget, uint64_t
   const uint32_t half = table.dims / 2;
   Block cosine(budget, wanted * half * sizeof(float), Use::general);
   Block sine(budget, wanted * half * sizeof(float), Use::general);
+  const uint64_t known = uint64_t{table.rows} * half;
+  std::copy_n(table.cosine.floats(), known, cosine.floats());
+  std::copy_n(table.sine.floats(), known, sine.floats());
   for (uint32_t i = 0; i < half; ++i) {
     const double frequency = std::pow(table.theta, -2.0 * i / table.dims);
-    for (uint64_t row = 0; row < wanted; ++row) {
+    for (uint64_t row = table.rows; row < wanted; ++row) {
       const double angle = static_cast<double>(row) * frequency;
       cosine.floats()[row * half + i] = static_cast<float>(std::cos(angle));
       sine.floats()[row * half + i] = static_cast<float>(std::sin(angle));

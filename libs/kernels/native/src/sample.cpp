@@ -136,25 +136,51 @@ class Ranked {
   uint32_t sorted_ = 0;
 };
 
+// exp((logit - top) * scale) of the most likely tokens, computed as draw_all does.
+class Weights {
+ public:
+  Weights(const std::vector<float>& logits, Ranked& ranked, const Kernels& kernels, float top,
+          float scale)
+      : logits_(logits), ranked_(ranked), kernels_(kernels), top_(top), scale_(scale) {}
+  const std::vector<float>& first(uint32_t count) {
+    const size_t from = weights_.size();
+    if (count <= from) return weights_;
+    const auto& order = ranked_.first(count);
+    for (size_t i = from; i < count; ++i) weights_.push_back(logits_[order[i]]);
+    float* added = weights_.data() + from;
+    kernels_.exp_row(added, top_, scale_, added, count - from);
+    return weights_;
+  }
+
+ private:
+  const std::vector<float>& logits_;
+  Ranked& ranked_;
+  const Kernels& kernels_;
+  const float top_;
+  const float scale_;
+  std::vector<float> weights_;
+};
+
 // How many of the most likely tokens remain after top_k, top_p and min_p.
 uint32_t kept(const sk_sampling& s, const std::vector<float>& logits, Ranked& ranked,
               const Kernels& kernels, float top) {
   const uint32_t vocabulary = static_cast<uint32_t>(logits.size());
-  uint32_t limit = s.top_k == 0 ? vocabulary : std::min(s.top_k, vocabulary);
+  const uint32_t limit = s.top_k == 0 ? vocabulary : std::min(s.top_k, vocabulary);
   constexpr uint32_t kFirst = 256;
+  Weights weights(logits, ranked, kernels, top, 1.0f);
   double total = 0;
   if (limit < vocabulary) {
-    const auto& order = ranked.first(limit);
-    for (uint32_t i = 0; i < limit; ++i) total += std::exp(double(logits[order[i]]) - top);
+    for (const float weight : weights.first(limit)) total += weight;
   } else {
     total = kernels.sum_exp(logits.data(), top, vocabulary);
   }
   double cumulative = 0;
   for (uint32_t i = 0, ready = 0; i < limit; ++i) {
     if (i >= ready) ready = ready == 0 ? kFirst : 4 * ready;
-    const float logit = logits[ranked.first(std::min(ready, limit))[i]];
-    const double weight = std::exp(double(logit) - top);
-    if (weight == 0 || weight < s.min_p) return std::max(i, 1u);
+    const uint32_t count = std::min(ready, limit);
+    const float logit = logits[ranked.first(count)[i]];
+    const float weight = weights.first(count)[i];
+    if (logit == kBanned || weight < s.min_p) return std::max(i, 1u);
     cumulative += weight;
     if (s.top_p < 1 && cumulative >= s.top_p * total) return i + 1;
   }
@@ -162,20 +188,20 @@ uint32_t kept(const sk_sampling& s, const std::vector<float>& logits, Ranked& ra
 }
 
 uint32_t draw_ranked(const sk_sampling& s, const std::vector<float>& logits, Ranked& ranked,
-                     uint32_t count, float top) {
+                     const Kernels& kernels, uint32_t count, float top) {
   const auto& order = ranked.first(count);
-  std::vector<double> weights(count);
+  Weights ranked_weights(logits, ranked, kernels, top, 1.0f / s.temperature);
+  const auto& weights = ranked_weights.first(count);
   double total = 0;
-  for (uint32_t i = 0; i < count; ++i) {
-    weights[i] = std::exp((double(logits[order[i]]) - top) / s.temperature);
-    total += weights[i];
-  }
+  for (const float weight : weights) total += weight;
   double rest = uniform(s.seed, s.counter) * total;
-  for (uint32_t i = 0; i + 1 < count; ++i) {
+  uint32_t last = order[0];
+  for (uint32_t i = 0; i < count && weights[i] > 0; ++i) {
+    last = order[i];
     rest -= weights[i];
-    if (rest < 0) return order[i];
+    if (rest < 0) break;
   }
-  return order[count - 1];
+  return last;
 }
 
 uint32_t draw_all(const sk_sampling& s, const std::vector<float>& logits, const Kernels& kernels,
@@ -205,7 +231,7 @@ uint32_t choose(const Kernels& kernels, const sk_sampling& s, const std::vector<
   if (s.top_k == 0 && s.top_p >= 1 && s.min_p == 0) return draw_all(s, logits, kernels, top);
   Ranked ranked(logits);
   const uint32_t count = kept(s, logits, ranked, kernels, top);
-  return draw_ranked(s, logits, ranked, count, top);
+  return draw_ranked(s, logits, ranked, kernels, count, top);
 }
 
 void report_top(const sk_sampling& s, const SampleInput& input, float normaliser,
