@@ -44,12 +44,29 @@ export function readChatCompletion(value: unknown): ChatPiece {
   return readPiece(value, 'message');
 }
 
+/**
+ * The message of a whole answer with each of its calls in a place of its own, and with an id that no
+ * other has: pieces of a stream with one id are one call, entries of a whole answer never are.
+ */
+export function withCallsApart(message: unknown): unknown {
+  const { tool_calls: calls, ...said } = record(message);
+  if (!Array.isArray(calls)) return message;
+  const taken = new Set<unknown>();
+  const apart = calls.map((call: unknown, index) => {
+    const { id, ...rest } = record(call);
+    const own = taken.has(id) ? {} : { id };
+    taken.add(id);
+    return { ...rest, ...own, index };
+  });
+  return { ...said, tool_calls: apart };
+}
+
 function readPiece(value: unknown, field: 'delta' | 'message'): ChatPiece {
   const chunk = record(value);
   const { choices, usage } = chunk;
   if (!Array.isArray(choices) && usage === undefined) throw notChat('no choices');
   const choice = record(Array.isArray(choices) ? (choices as unknown[])[0] : undefined);
-  const said = record(choice[field]);
+  const said = record(field === 'message' ? withCallsApart(choice[field]) : choice[field]);
   return {
     model: textOf(chunk['model']),
     content: joined(said['content']),

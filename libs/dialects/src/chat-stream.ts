@@ -57,6 +57,7 @@ export class ChatStreamReader implements AnswerStream {
   }
 
   fail(error: ErrorEnvelope['error']): string {
+    if (this.#isOver) return '';
     this.#isOver = true;
     return this.#sink.onFailure(error);
   }

@@ -6,6 +6,7 @@ export {
   type Translation,
 } from './translation.js';
 export { translate } from './translate.js';
+export { withCallsApart } from './chat-answer.js';
 export { messagesError, type MessagesError } from './messages/error.js';
 export { messagesRequestSchema } from './messages/request-schema.js';
 export { responsesRequestSchema } from './responses/request-schema.js';

@@ -156,7 +156,7 @@ describe.each([
     stream.push(chunk({ content: 'x' }));
     const error = { message: 'gone', type: 'api_error', code: 'c', param: null, source: 'router' };
     expect(JSON.stringify(readEvents(stream.fail(error)).at(-1))).toContain('gone');
-    expect(stream.end()).toBe('');
+    expect(stream.fail(error) + stream.end()).toBe('');
   });
 
   it('refuses what is no event of a chat stream', () => {
@@ -204,6 +204,22 @@ describe('tool calls as servers send them', () => {
       [{ id: 'a' }, { id: 'b' }],
     ],
     [
+      'all at index 0, without id',
+      [
+        call(0, f('{"x"')),
+        call(0, f(':1}')),
+        call(0, f('')),
+        call(0, { function: { name: 'g' } }),
+        call(0, { function: { arguments: '{}' } }),
+        call(0, { function: { name: 'g', arguments: '{"y":2}' } }),
+      ],
+      [
+        { id: 'toolu_a1_0', name: 'f', text: '{"x":1}' },
+        { id: 'toolu_a1_1', name: 'g', text: '{}' },
+        { id: 'toolu_a1_2', name: 'g', text: '{"y":2}' },
+      ],
+    ],
+    [
       'with arguments as an object',
       [call(0, { id: 'a', function: { name: 'f', arguments: { x: 1 } } })],
       [{ text: '{"x":1}' }],
@@ -218,6 +234,24 @@ describe('tool calls as servers send them', () => {
     ],
   ])('%s', (_name, deltas, expected) => {
     expect(whole(...deltas)).toMatchObject(expected);
+  });
+
+  it('whole, with one id for all', () => {
+    const tool_calls = ['{"x":1}', '{"x":2}'].map((given) => ({ id: 'a', index: 0, ...f(given) }));
+    const completion = { choices: [{ message: { tool_calls }, finish_reason: 'tool_calls' }] };
+    const asked = { max_tokens: 9, messages: [{ role: 'user', content: 'x' }] };
+    expect(translate('messages', asked).answer(completion, STAMP)).toMatchObject({
+      content: [
+        { id: 'a', input: { x: 1 } },
+        { id: 'toolu_a1_1', input: { x: 2 } },
+      ],
+    });
+    expect(translate('responses', { input: 'x' }).answer(completion, STAMP)).toMatchObject({
+      output: [
+        { call_id: 'a', arguments: '{"x":1}' },
+        { call_id: 'call_a1_1', arguments: '{"x":2}' },
+      ],
+    });
   });
 });
 

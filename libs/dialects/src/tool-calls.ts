@@ -1,5 +1,6 @@
 import { SanctumError } from '@sanctum/errors';
 import type { ToolCallPiece } from './chat-answer.js';
+import { isJson } from './is-json.js';
 import { DIALECT_LIMITS } from './translation.js';
 
 /** News of one tool call; `ordinal` is its place among the calls of the answer. */
@@ -14,9 +15,10 @@ interface Call {
   readonly ordinal: number;
   readonly index: number | undefined;
   id: string | undefined;
-  isOpen: boolean;
-  /** Arguments that came before the name. */
-  early: string;
+  /** Set when it is open. */
+  name: string | undefined;
+  /** All that came, before the name too. */
+  arguments: string;
 }
 
 /**
@@ -38,15 +40,15 @@ export class ToolCallBook {
   push(piece: ToolCallPiece): ToolCallNews | undefined {
     const call = this.#find(piece) ?? this.#add(piece);
     call.id ??= piece.id;
-    if (call.isOpen) {
+    call.arguments += piece.arguments;
+    if (call.name !== undefined) {
       if (piece.arguments === '') return undefined;
       return { ordinal: call.ordinal, opened: undefined, arguments: piece.arguments };
     }
-    call.early += piece.arguments;
     if (piece.name === undefined) return undefined;
-    call.isOpen = true;
+    call.name = piece.name;
     const opened = { id: call.id ?? this.#mintId(call.ordinal), name: piece.name };
-    return { ordinal: call.ordinal, opened, arguments: call.early };
+    return { ordinal: call.ordinal, opened, arguments: call.arguments };
   }
 
   #find(piece: ToolCallPiece): Call | undefined {
@@ -57,10 +59,8 @@ export class ToolCallBook {
     const last = this.#calls.at(-1);
     const sameIndex =
       piece.index === undefined ? last : this.#calls.findLast(({ index }) => index === piece.index);
-    const isAnother =
-      piece.name !== undefined && sameIndex?.isOpen === true && piece.id !== undefined;
     const isWhole = piece.index === undefined && piece.name !== undefined;
-    return isAnother || isWhole ? undefined : sameIndex;
+    return isWhole || isAnother(piece, sameIndex) ? undefined : sameIndex;
   }
 
   #add({ index, id }: ToolCallPiece): Call {
@@ -71,8 +71,16 @@ export class ToolCallBook {
         `The upstream's answer has more than ${DIALECT_LIMITS.toolCalls} tool calls.`,
       );
     }
-    const call: Call = { ordinal, index, id, isOpen: false, early: '' };
+    const call: Call = { ordinal, index, id, name: undefined, arguments: '' };
     this.#calls.push(call);
     return call;
   }
+}
+
+/** Without an id, a name begins another call where the last one is complete; some repeat theirs. */
+function isAnother(piece: ToolCallPiece, call: Call | undefined): boolean {
+  if (piece.name === undefined || call?.name === undefined) return false;
+  if (piece.id !== undefined) return true;
+  const begins = piece.arguments === '' ? piece.name !== call.name : /^\s*\{/.test(piece.arguments);
+  return begins && isJson(call.arguments);
 }

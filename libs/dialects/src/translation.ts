@@ -38,6 +38,8 @@ export const DIALECT_LIMITS = {
   /** Text, reasoning and arguments of one answer, together. */
   answerCharacters: 8 << 20,
   toolCalls: 128,
+  /** Of an event of a stream that is not complete yet. */
+  eventBytes: 16 << 20,
 } as const;
 
 /** A server-sent event whose data names its type as well. */

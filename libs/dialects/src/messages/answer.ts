@@ -1,5 +1,6 @@
 import { SanctumError } from '@sanctum/errors';
 import { readChatCompletion, type ChatPiece, type ChatUsage } from '../chat-answer.js';
+import { isJson } from '../is-json.js';
 import { ToolCallBook } from '../tool-calls.js';
 import type { AnswerStamp } from '../translation.js';
 
@@ -90,11 +91,16 @@ export function deltaUsage(usage: ChatUsage | undefined, deltas: number): object
   };
 }
 
+/**
+ * A call that the limit of tokens cut off is left out: its input would have to be made up, and
+ * `max_tokens` says that the answer is not whole.
+ */
 function toolUses(piece: ChatPiece, stamp: AnswerStamp): object[] {
   const book = new ToolCallBook(toolUseId(stamp));
   return piece.toolCalls.flatMap((call) => {
     const news = book.push(call);
     if (news?.opened === undefined) return [];
+    if (piece.finish === 'length' && !isJson(news.arguments)) return [];
     const input = parseInput(news.opened.name, news.arguments);
     return [{ type: 'tool_use', id: news.opened.id, name: news.opened.name, input }];
   });

@@ -113,6 +113,40 @@ describe('a request of /v1/messages as a chat completion', () => {
     });
   });
 
+  it('puts images of tool results behind all results of the turn', () => {
+    const image = (name: string): object => ({
+      type: 'image',
+      source: { type: 'url', url: `https://a/${name}.png` },
+    });
+    const part = (name: string): object => ({
+      type: 'image_url',
+      image_url: { url: `https://a/${name}.png` },
+    });
+    const text = (said: string): object => ({ type: 'text', text: said });
+    const use = (id: string): object => ({ type: 'tool_use', id, name: 'f', input: {} });
+    const result = (id: string, content: object[]): object => ({
+      type: 'tool_result',
+      tool_use_id: id,
+      content,
+    });
+    const content = [result('t0', [text('a'), image('0'), text('b')]), result('t1', [image('1')])];
+    const calls = { role: 'assistant', content: [use('t0'), use('t1')] };
+    const results = [
+      { role: 'tool', tool_call_id: 't0', content: 'a\nb' },
+      { role: 'tool', tool_call_id: 't1', content: '' },
+    ];
+    const messagesOf = (said: object[]): unknown => {
+      const messages = [USER, calls, { role: 'user', content: said }];
+      return (chatOf({ messages }) as { messages: unknown[] }).messages.slice(2);
+    };
+    const images = [part('0'), part('1')];
+    expect(messagesOf(content)).toEqual([...results, { role: 'user', content: images }]);
+    expect(messagesOf([...content, text('And now?'), image('2')])).toEqual([
+      ...results,
+      { role: 'user', content: [...images, text('And now?'), part('2')] },
+    ]);
+  });
+
   it.each([
     [{ type: 'auto' }, { tool_choice: 'auto' }],
     [{ type: 'none' }, { tool_choice: 'none' }],
@@ -222,6 +256,23 @@ describe('a chat completion as a message', () => {
 
   it.each([[{}], [{ choices: [] }], [null], ['text']])('%j is none', (value) => {
     expect(() => answer(value as object)).toThrow('no chat completion');
+  });
+
+  it('leaves out a call that the limit cut off, and nothing else', () => {
+    const call = (id: string, given: string): object => ({
+      id,
+      function: { name: 'f', arguments: given },
+    });
+    const tool_calls = [call('t0', '{"a":1}'), call('t1', '{"a":'), call('t2', '')];
+    const usage = { prompt_tokens: 12, completion_tokens: 8, total_tokens: 20 };
+    expect(answer(completion({ content: 'Hm.', tool_calls }, 'length', { usage }))).toMatchObject({
+      content: [
+        { type: 'text', text: 'Hm.' },
+        { type: 'tool_use', id: 't0', input: { a: 1 } },
+      ],
+      stop_reason: 'max_tokens',
+      usage: { input_tokens: 12, output_tokens: 8 },
+    });
   });
 
   it('does not invent arguments', () => {

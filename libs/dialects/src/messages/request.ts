@@ -69,10 +69,17 @@ function toChatMessages(message: MessageParam): ChatMessage[] {
   }
 }
 
-/** Results of tools are messages of their own, before what the user says beside them. */
+/**
+ * Results of tools are messages of their own, before what the user says beside them. A tool message
+ * has text alone, so the images of all results come first in what the user says.
+ */
 function userMessages(blocks: readonly UserBlock[]): ChatMessage[] {
-  const results = blocks.filter((block) => block.type === 'tool_result').map(toolMessage);
-  const said = blocks.filter((block) => block.type !== 'tool_result');
+  const found = blocks.filter((block) => block.type === 'tool_result');
+  const results = found.map(toolMessage);
+  const said = [
+    ...found.flatMap(({ content }) => imagesOf(content ?? '')),
+    ...blocks.filter((block) => block.type !== 'tool_result'),
+  ];
   if (said.length === 0) return results;
   const isText = said.every((block) => block.type === 'text');
   const parts = said.map((block) =>
@@ -87,7 +94,7 @@ function userMessages(blocks: readonly UserBlock[]): ChatMessage[] {
 
 /** A tool message has no mark for failure, so the model reads it in the text. */
 function toolMessage(block: ToolResultBlock): ChatMessage {
-  const text = textOf(block.content ?? '');
+  const text = textsOf(block.content ?? '');
   const content = block.is_error === true ? `Error: ${text}` : text;
   return { role: 'tool', tool_call_id: block.tool_use_id, content };
 }
@@ -114,9 +121,19 @@ function assistantMessage(blocks: readonly AssistantBlock[]): ChatMessage {
   };
 }
 
-type Source = Extract<UserBlock, { type: 'image' }>['source'];
+type ResultContent = NonNullable<ToolResultBlock['content']>;
+type ImageBlock = Extract<UserBlock, { type: 'image' }>;
 
-function imageUrl(source: Source): string {
+function textsOf(content: ResultContent): string {
+  if (typeof content === 'string') return content;
+  return textOf(content.filter((block) => block.type === 'text'));
+}
+
+function imagesOf(content: ResultContent): ImageBlock[] {
+  return typeof content === 'string' ? [] : content.filter((block) => block.type === 'image');
+}
+
+function imageUrl(source: ImageBlock['source']): string {
   return source.type === 'url' ? source.url : `data:${source.media_type};base64,${source.data}`;
 }
 

@@ -38,9 +38,11 @@ export function responsesToChat(request: ResponsesRequest): ChatBody {
   });
 }
 
+type ChatContent = string | object[];
+
 interface ChatMessage {
   readonly role: string;
-  content?: unknown;
+  content?: ChatContent | null;
   tool_calls?: object[];
   reasoning_content?: string;
   readonly tool_call_id?: string;
@@ -52,7 +54,10 @@ function instructions(text: string | null | undefined): ChatMessage[] {
     : [{ role: 'system', content: text }];
 }
 
-/** What the assistant thinks, says and calls in a row is one message of its turn. */
+/**
+ * What the assistant thinks, says and calls in a row is one message, in whatever order: between calls
+ * and their outputs a backend may refuse any other message.
+ */
 function toChatMessages(input: ResponsesRequest['input']): ChatMessage[] {
   if (typeof input === 'string') return [{ role: 'user', content: input }];
   const messages: ChatMessage[] = [];
@@ -80,29 +85,51 @@ function toChatMessage(item: InputItem, turn: ChatMessage | undefined): ChatMess
       turn.tool_calls = [...(turn.tool_calls ?? []), call];
       return undefined;
     }
-    case 'reasoning': {
-      const thought = item.content?.map(({ text }) => text).join('\n') ?? '';
-      return thought === '' ? undefined : { role: 'assistant', reasoning_content: thought };
-    }
+    case 'reasoning':
+      return toThought(item, turn);
     case 'message':
     case undefined:
       return toTurn(item, turn);
   }
 }
 
-function toTurn(item: InputMessage, turn: ChatMessage | undefined): ChatMessage | undefined {
-  const { role } = item;
-  const content = toContent(item.content);
-  const mayJoin = role === 'assistant' && turn?.content === undefined && !turn?.tool_calls;
-  if (!mayJoin || turn === undefined) return { role, content };
-  turn.content = content;
+function toThought(
+  { content = [] }: Extract<InputItem, { type: 'reasoning' }>,
+  turn: ChatMessage | undefined,
+): ChatMessage | undefined {
+  const thought = content.map(({ text }) => text).join('\n');
+  if (thought === '') return undefined;
+  if (turn === undefined) return { role: 'assistant', reasoning_content: thought };
+  turn.reasoning_content = joined(turn.reasoning_content ?? '', thought);
   return undefined;
 }
 
-function toContent(content: string | readonly InputPart[]): unknown {
+function toTurn(item: InputMessage, turn: ChatMessage | undefined): ChatMessage | undefined {
+  const { role } = item;
+  const content = toContent(item.content);
+  if (role !== 'assistant' || turn === undefined) return { role, content };
+  turn.content = joinedContent(turn.content ?? '', content);
+  return undefined;
+}
+
+function joinedContent(before: ChatContent, after: ChatContent): ChatContent {
+  if (typeof before === 'string' && typeof after === 'string') return joined(before, after);
+  return [...partsOf(before), ...partsOf(after)];
+}
+
+function joined(before: string, after: string): string {
+  return [before, after].filter((text) => text !== '').join('\n');
+}
+
+function partsOf(content: ChatContent): object[] {
+  if (typeof content !== 'string') return content;
+  return content === '' ? [] : [{ type: 'text', text: content }];
+}
+
+function toContent(content: string | readonly InputPart[]): ChatContent {
   if (typeof content === 'string') return content;
   const texts = content.flatMap((part) => ('text' in part ? [part.text] : []));
-  if (texts.length === content.length) return texts.length === 1 ? texts[0] : texts.join('\n');
+  if (texts.length === content.length) return texts.join('\n');
   return content.map(toChatPart);
 }
 

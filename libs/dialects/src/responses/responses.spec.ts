@@ -116,6 +116,62 @@ describe('a request of /v1/responses as a chat completion', () => {
     });
   });
 
+  it('keeps outputs right behind the calls, whatever the assistant said between them', () => {
+    const call = (id: string): object => ({
+      type: 'function_call',
+      call_id: id,
+      name: 'f',
+      arguments: '{}',
+    });
+    const said = (content: unknown): object => ({ type: 'message', role: 'assistant', content });
+    const thought = (text: string): object => ({
+      type: 'reasoning',
+      summary: [],
+      content: [{ type: 'reasoning_text', text }],
+    });
+    const output = (id: string): object => ({
+      type: 'function_call_output',
+      call_id: id,
+      output: id,
+    });
+    const called = (...ids: string[]): object => ({
+      tool_calls: ids.map((id) => ({
+        id,
+        type: 'function',
+        function: { name: 'f', arguments: '{}' },
+      })),
+    });
+    const refusal = { type: 'refusal', refusal: 'No.' };
+    const turn = [thought('A'), call('c0'), said('One.'), thought('B'), said('Two.'), call('c1')];
+    const input = [
+      ...turn,
+      output('c0'),
+      output('c1'),
+      ...[said('Three.'), said([refusal]), said('')],
+      call('c2'),
+      output('c2'),
+    ];
+    expect(chatOf({ input })).toEqual({
+      model: 'm',
+      messages: [
+        {
+          role: 'assistant',
+          content: 'One.\nTwo.',
+          reasoning_content: 'A\nB',
+          ...called('c0', 'c1'),
+        },
+        { role: 'tool', tool_call_id: 'c0', content: 'c0' },
+        { role: 'tool', tool_call_id: 'c1', content: 'c1' },
+        {
+          role: 'assistant',
+          content: [{ type: 'text', text: 'Three.' }, refusal],
+          ...called('c2'),
+        },
+        { role: 'tool', tool_call_id: 'c2', content: 'c2' },
+      ],
+    });
+  });
+
   it.each([
     [{ store: true }, 'store'],
     [{ previous_response_id: 'resp_1' }, 'previous_response_id'],
