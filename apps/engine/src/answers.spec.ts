@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { chat, EngineProcess, parseSse, SseReader } from './testing/engine-process.js';
-import { sealModel, type SealedModel } from './testing/sealed-model.js';
+import { ENDLESS, sealModel, widenContext, type SealedModel } from './testing/sealed-model.js';
 
 interface Chunk {
   readonly choices: readonly {
@@ -31,7 +31,7 @@ let engine: EngineProcess;
 
 beforeAll(async () => {
   root = mkdtempSync(join(tmpdir(), 'sanctum-engine-'));
-  model = await sealModel(root);
+  model = await sealModel(root, widenContext);
   engine = await EngineProcess.start(model.flags);
 });
 
@@ -134,13 +134,11 @@ describe('chat completions', () => {
   });
 
   it('flushes the first tokens long before the last', async () => {
-    const response = await chat(engine.url, { stream: true, max_tokens: 200, ignore_eos: true });
-    const reader = new SseReader(response);
+    const reader = new SseReader(await chat(engine.url, ENDLESS));
     await reader.events(2);
     expect(reader.text).not.toContain('[DONE]');
     expect(await engine.metric('sanctum_mlx_open_requests')).toBe(1);
-    const { done } = await reader.rest();
-    expect(done).toBe(true);
+    await reader.cancel();
   });
 });
 
@@ -159,6 +157,27 @@ describe('completions', () => {
     expect(text?.finish_reason).toMatch(/^(?:length|stop)$/);
     expect(typeof text?.text).toBe('string');
     expect((await ask([1, 2, 3])).usage.prompt_tokens).toBe(3);
+  });
+
+  it('counts half characters once they are whole, or can never be', async () => {
+    const vocabulary = readFileSync(join(model.dir, 'tokenizer.json'), 'utf8');
+    const { vocab } = (JSON.parse(vocabulary) as { model: { vocab: Record<string, number> } })
+      .model;
+    // The symbol of the byte 0xe4, with which a character of three bytes begins.
+    const half = vocab['\u00e4'];
+    const response = await fetch(`${engine.url}/v1/completions`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({
+        ...{ prompt: 'Sanctum', temperature: 0, max_tokens: 3, logprobs: 1 },
+        logit_bias: { [String(half)]: 100 },
+      }),
+    });
+    const [choice] = ((await response.json()) as Answer).choices;
+    expect(choice).toMatchObject({
+      text: '\ufffd'.repeat(3),
+      logprobs: { tokens: Array(3).fill(String.raw`bytes:\xe4`), text_offset: [0, 0, 1] },
+    });
   });
 });
 

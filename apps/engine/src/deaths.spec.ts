@@ -1,10 +1,16 @@
-import { mkdtempSync, openSync, rmSync, writeFileSync, writeSync } from 'node:fs';
+import { mkdtempSync, openSync, rmSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { waitUntil } from '@sanctum/testing';
 import { chat, EngineProcess, parseSse, SseReader } from './testing/engine-process.js';
-import { sealModel, type SealedModel } from './testing/sealed-model.js';
+import {
+  ENDLESS,
+  limitedHome,
+  sealModel,
+  widenContext,
+  type SealedModel,
+} from './testing/sealed-model.js';
 
 const LONG = { stream: true, ignore_eos: true, max_tokens: 1500 };
 
@@ -13,7 +19,7 @@ let model: SealedModel;
 
 beforeAll(async () => {
   root = mkdtempSync(join(tmpdir(), 'sanctum-engine-'));
-  model = await sealModel(root);
+  model = await sealModel(root, widenContext);
 });
 
 afterAll(() => {
@@ -34,11 +40,10 @@ describe.each(['SIGKILL', 'SIGSEGV'] as const)('the worker killed with %s', (sig
   it('ends streams with an error in-band, goes red, and serves again by itself', async () => {
     const before = await engine.workerPid();
     expect((await fetch(`${engine.url}/health/ready`)).status).toBe(200);
-    const reader = new SseReader(await chat(engine.url, LONG));
-    const plain = chat(engine.url, { ...LONG, stream: false });
+    const reader = new SseReader(await chat(engine.url, ENDLESS));
+    const plain = chat(engine.url, { ...ENDLESS, stream: false });
     await reader.events(2);
-    const isUnderWay = async () => (await engine.metric('sanctum_mlx_open_requests')) === 2;
-    await waitUntil(isUnderWay, { what: 'both requests are under way' });
+    await engine.openRequests(2);
     const watched = watchHealth(engine);
     process.kill(before, signal);
     const { events, done } = await reader.rest();
@@ -71,12 +76,14 @@ describe('SIGTERM', () => {
   it('lets answers end, refuses new ones, and exits 0', async () => {
     const engine = await EngineProcess.start(model.flags);
     const worker = await engine.workerPid();
-    const reader = new SseReader(await chat(engine.url, LONG));
-    await reader.events(2);
+    const release = await engine.holdWorker();
+    const answer = chat(engine.url, LONG);
+    await engine.openRequests(1);
     const stopped = engine.stop();
     await engine.line('stopping');
     await expect(chat(engine.url)).rejects.toThrow();
-    const { done, events } = await reader.rest();
+    release();
+    const { done, events } = parseSse(await (await answer).text());
     expect(done).toBe(true);
     expect(events.length).toBeGreaterThan(10);
     expect(await stopped).toEqual({ code: 0, signal: null });
@@ -85,17 +92,9 @@ describe('SIGTERM', () => {
 
   it('cuts what has not ended at the deadline, in-band, and exits 0', async () => {
     const home = join(root, 'impatient');
-    const { dir, publicKey } = await sealModel(join(home, 'models'));
-    const section = {
-      model: dir,
-      manifest: { public_keys: [publicKey] },
-      listeners: { plain: { port: 0 } },
-      limits: { drain_s: 0.2 },
-    };
-    const instance = { instance: { name: 'test' }, services: { engine: section } };
-    writeFileSync(join(home, 'instance.yaml'), JSON.stringify(instance));
+    await limitedHome(home, { drain_s: 0.2 });
     const engine = await EngineProcess.start([], { SANCTUM_HOME: home });
-    const reader = new SseReader(await chat(engine.url, LONG));
+    const reader = new SseReader(await chat(engine.url, ENDLESS));
     await reader.events(2);
     const stopped = engine.stop();
     const text = await reader.rest().then(
@@ -110,8 +109,9 @@ describe('SIGTERM', () => {
 describe('POST /admin/drain', () => {
   it('finishes what runs, refuses what comes, and keeps answering health', async () => {
     const engine = await EngineProcess.start(model.flags);
-    const reader = new SseReader(await chat(engine.url, LONG));
-    await reader.events(2);
+    const release = await engine.holdWorker();
+    const answer = chat(engine.url, LONG);
+    await engine.openRequests(1);
     const drained = await fetch(`${engine.url}/admin/drain`, { method: 'POST' });
     expect(drained.status).toBe(202);
     expect(await drained.json()).toEqual({ status: 'draining', open_requests: 1 });
@@ -119,17 +119,21 @@ describe('POST /admin/drain', () => {
     expect(refused.status).toBe(503);
     expect(await refused.json()).toMatchObject({ error: { code: 'draining' } });
     expect((await fetch(`${engine.url}/health/ready`)).status).toBe(503);
-    expect((await reader.rest()).done).toBe(true);
+    release();
+    expect(parseSse(await (await answer).text()).done).toBe(true);
     expect((await engine.stop()).code).toBe(0);
   });
 
   it('does not let a SIGTERM after it cut what still runs', async () => {
     const engine = await EngineProcess.start(model.flags);
-    const reader = new SseReader(await chat(engine.url, LONG));
-    await reader.events(2);
+    const release = await engine.holdWorker();
+    const answer = chat(engine.url, LONG);
+    await engine.openRequests(1);
     await (await fetch(`${engine.url}/admin/drain`, { method: 'POST' })).text();
     const stopped = engine.stop();
-    expect((await reader.rest()).done).toBe(true);
+    await engine.line('stopping');
+    release();
+    expect(parseSse(await (await answer).text()).done).toBe(true);
     expect((await stopped).code).toBe(0);
   });
 });
@@ -152,7 +156,7 @@ describe('a killed main process', () => {
   it('takes its worker with it', async () => {
     const engine = await EngineProcess.start(model.flags);
     const worker = await engine.workerPid();
-    const reader = new SseReader(await chat(engine.url, LONG));
+    const reader = new SseReader(await chat(engine.url, ENDLESS));
     await reader.events(1);
     engine.child.kill('SIGKILL');
     await engine.exited;
@@ -160,7 +164,7 @@ describe('a killed main process', () => {
       ({ done }) => expect(done).toBe(false),
       () => undefined,
     );
-    while (isAlive(worker));
+    await waitUntil(() => !isAlive(worker), { what: 'the worker has ended' });
     expect(parseSse(reader.text).done).toBe(false);
   });
 });

@@ -1,4 +1,5 @@
 import { mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { request as plainRequest, type OutgoingHttpHeaders } from 'node:http';
 import { request } from 'node:https';
 import { networkInterfaces, tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -170,6 +171,22 @@ describe('the plain listener', () => {
     expect((await chat(engine.url.replace('0.0.0.0', '127.0.0.1'), { max_tokens: 1 })).status).toBe(
       200,
     );
+  });
+
+  it('stays shut to a web page from elsewhere in a browser of this machine', async () => {
+    const { port } = engine.address('plain');
+    const post = (headers: OutgoingHttpHeaders): Promise<number | undefined> =>
+      new Promise((resolve, reject) => {
+        const options = { host: '127.0.0.1', port, path: '/admin/drain', method: 'POST', headers };
+        const call = plainRequest(options, (response) => {
+          response.resume();
+          resolve(response.statusCode);
+        });
+        call.on('error', reject).end();
+      });
+    expect(await post({ origin: 'https://evil.com' })).toBe(403);
+    expect(await post({ host: `evil.com:${port}` })).toBe(403);
+    expect((await fetch(`http://127.0.0.1:${port}/health/ready`)).status).toBe(200);
   });
 });
 

@@ -52,6 +52,9 @@ export interface InheritedFile {
   readonly size: number;
 }
 
+/** More threads the library does not take. */
+export const THREADS_MAX = 256;
+
 export interface KernelOptions {
   /** Path of the native library; left out, the best one found is used. */
   readonly library?: string;

@@ -7,15 +7,19 @@ import {
   truncateSync,
   writeFileSync,
 } from 'node:fs';
-import { createServer } from 'node:net';
+import { createServer, type AddressInfo, type Server } from 'node:net';
 import { once } from 'node:events';
-import { tmpdir } from 'node:os';
+import { networkInterfaces, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { homePaths } from '@sanctum/catalog';
 import { initPki } from '@sanctum/identity';
 import { EngineProcess } from './testing/engine-process.js';
 import { sealModel } from './testing/sealed-model.js';
+
+const hasIpv6 = Object.values(networkInterfaces())
+  .flatMap((addresses) => addresses ?? [])
+  .some(({ address }) => address === '::1');
 
 let root: string;
 let count = 0;
@@ -36,7 +40,8 @@ async function refused(
   environment: Record<string, string> = {},
 ): Promise<string> {
   const engine = EngineProcess.spawn(flags, environment);
-  const { code } = await engine.exited;
+  const served = engine.line('ready').then(() => engine.stop());
+  const { code } = await Promise.race([engine.exited, served]);
   expect(code).toBe(1);
   expect(engine.lines.map(({ msg }) => msg)).not.toContain('ready');
   const lines = engine.stderr.trimEnd().split('\n');
@@ -49,6 +54,12 @@ function flip(file: string, at: number): void {
   const place = at < 0 ? bytes.length + at : at;
   bytes[place] = (bytes[place] ?? 0) ^ 1;
   writeFileSync(file, bytes);
+}
+
+async function takePort(host: string): Promise<{ server: Server; port: string }> {
+  const server = createServer().listen(0, host);
+  await once(server, 'listening');
+  return { server, port: String((server.address() as AddressInfo).port) };
 }
 
 describe('the engine refuses to start, with one line that names', () => {
@@ -162,13 +173,24 @@ describe('the engine refuses to start, with one line that names', () => {
   });
 
   it('a port that is taken', async () => {
-    const taken = createServer().listen(0, '127.0.0.1');
-    await once(taken, 'listening');
-    const address = taken.address();
-    const port = typeof address === 'object' ? String(address?.port) : '';
+    const taken = await takePort('127.0.0.1');
     const model = await sealModel(fresh());
-    const line = await refused([...model.flags.slice(0, -2), '--port', port]);
-    expect(line).toContain(`127.0.0.1:${port} is taken`);
-    taken.close();
+    const line = await refused([...model.flags.slice(0, -2), '--port', taken.port]);
+    expect(line).toContain(`127.0.0.1:${taken.port} is taken`);
+    taken.server.close();
   });
 });
+
+if (!hasIpv6) {
+  process.stderr.write('refusals.spec.ts: this machine has no ::1, so its port cannot be taken.\n');
+} else {
+  describe('the engine refuses to start without its way in', () => {
+    it('when that is ::1 and its port is taken', async () => {
+      const taken = await takePort('::1');
+      const model = await sealModel(fresh());
+      const flags = [...model.flags.slice(0, -2), '--host', '::1', '--port', taken.port];
+      expect(await refused(flags)).toContain(`::1:${taken.port} is taken`);
+      taken.server.close();
+    });
+  });
+}

@@ -100,6 +100,7 @@ export async function runEngine(
 function admissionTo(host: WorkerHost, { limits: { perClientMax } }: EngineSettings): Admission {
   return new Admission({
     placesMax: () => placesOf(host),
+    retryAfterS: () => host.stats?.retryAfterS ?? 1,
     ...(perClientMax !== undefined && { perClientMax }),
   });
 }

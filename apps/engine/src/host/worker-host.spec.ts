@@ -1,8 +1,19 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  fstatSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { SanctumError } from '@sanctum/errors';
+import type { OpenFile } from '@sanctum/manifest';
+import { GREEDY } from '@sanctum/generation';
 import { createLogger } from '@sanctum/service-kit';
 import type { SubmitMessage } from '../protocol.js';
 import { WorkerHost, type WorkerHostOptions, type WorkerRestart } from './worker-host.js';
@@ -10,7 +21,7 @@ import type { AnswerEvent } from './answer-book.js';
 
 /** A program that speaks the worker's side of the protocol and misbehaves on demand. */
 const PROGRAM = `
-import { writeFileSync } from 'node:fs';
+import { appendFileSync, readFileSync } from 'node:fs';
 const info = { contextLength: 8, limits: { queuedMax: 2, runningMax: 1 }, library: {} };
 const stats = { queued: 0, running: 1 };
 const finish = { reason: 'stop', promptTokens: 1, completionTokens: 1 };
@@ -25,7 +36,12 @@ process.on('message', (message) => {
         return;
       }
       if (message.kernels.library === 'die') process.exit(3);
+      if (message.kernels.library === 'hang') return;
       process.send({ type: 'progress', phase: 'weights', elapsedMs: 5 });
+      if (message.kernels.library === 'hang second') {
+        appendFileSync(message.model.id, '.');
+        if (readFileSync(message.model.id).length === 2) return;
+      }
       process.send({ type: 'loaded', info });
       return;
     case 'submit':
@@ -71,9 +87,15 @@ afterAll(() => {
 interface Trial extends Partial<WorkerHostOptions> {
   readonly assertUnchanged?: () => void;
   readonly library?: string;
+  readonly files?: readonly OpenFile[];
 }
 
-function create({ assertUnchanged = () => undefined, library, ...change }: Trial = {}): WorkerHost {
+function create({
+  assertUnchanged = () => undefined,
+  library,
+  files = [],
+  ...change
+}: Trial = {}): WorkerHost {
   const host = new WorkerHost({
     program,
     modelId: 'tiny',
@@ -82,7 +104,7 @@ function create({ assertUnchanged = () => undefined, library, ...change }: Trial
       keyId: '',
       header: {},
       alerts: [],
-      files: [],
+      files,
       recordServed: () => undefined,
       close: () => undefined,
       assertUnchanged,
@@ -159,11 +181,46 @@ describe('WorkerHost', () => {
   });
 
   it('kills a worker that owes an answer and says nothing', async () => {
-    const host = create({ stepTimeoutMs: 50 });
+    const host = create({ life: { stepTimeoutMs: 50 } });
     await host.start();
     const restarted = nextRestart(host);
     expect(await submit(host, 'silence').end).toMatchObject({ type: 'failed' });
     expect(await restarted).toMatchObject({ cause: 'unresponsive' });
+  });
+
+  it('gives up the first load of a worker that says nothing', async () => {
+    const host = create({ library: 'hang', life: { loadTimeoutMs: 500 } });
+    await expect(host.start()).rejects.toThrow(
+      /died while loading \(SIGKILL, after a long silence/,
+    );
+  });
+
+  it('kills a worker that gets stuck when it is loaded again', async () => {
+    const modelId = join(root, 'loads');
+    // Longer than a process takes to start; only the worker that is stuck is waited for so long.
+    const host = create({ library: 'hang second', modelId, life: { loadTimeoutMs: 4000 } });
+    await host.start();
+    const restarted = nextRestart(host);
+    expect(await submit(host, 'exit').end).toMatchObject({ type: 'failed' });
+    expect(await restarted).toMatchObject({ cause: 'unresponsive', restarts: 2 });
+    await submit(host, 'again').end;
+  });
+
+  it('kills a worker that is idle and does not give the token it is asked for', async () => {
+    const host = create({ life: { provenMs: 0, probeTimeoutMs: 1000 } });
+    await host.start();
+    expect(await host.isAlive()).toBe(true);
+    const restarted = nextRestart(host);
+    expect(await host.isAlive()).toBe(false);
+    expect(await restarted).toMatchObject({ cause: 'unresponsive', requestsLost: 0 });
+  });
+
+  it('does not take a worker for hung because this process was held', async () => {
+    const host = create({ life: { provenMs: 0, probeTimeoutMs: 200 } });
+    await host.start();
+    const alive = host.isAlive();
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 600);
+    expect(await alive).toBe(true);
   });
 
   it('cancels, and ignores ids it does not know', async () => {
@@ -221,5 +278,59 @@ describe('WorkerHost', () => {
       },
     });
     await expect(late.start()).rejects.toThrow('changed while mapping');
+  });
+});
+
+describe('WorkerHost with a model', () => {
+  const folder = fileURLToPath(new URL('../../../../deploy/models/padawan', import.meta.url));
+  const worker = fileURLToPath(new URL('../../out-tsc/lib/worker/main.js', import.meta.url));
+  const request: Omit<SubmitMessage, 'type'> = {
+    ...{ id: 'held', client: 'spec', prompt: { kind: 'text', text: 'go on' } },
+    options: { sampling: GREEDY, maxTokens: 4, stop: [], ignoreEos: true },
+  };
+  let files: OpenFile[] = [];
+
+  beforeAll(() => {
+    files = readdirSync(folder).map((name) => {
+      const fd = openSync(join(folder, name), 'r');
+      return { name, fd, size: fstatSync(fd).size };
+    });
+  });
+
+  afterAll(() => {
+    for (const { fd } of files) closeSync(fd);
+  });
+
+  /** A host whose worker is stopped; the function returned lets it go on. */
+  async function held(): Promise<{ host: WorkerHost; pid: number; release: () => void }> {
+    const host = create({ program: worker, files, life: { provenMs: 0, probeTimeoutMs: 1000 } });
+    await host.start();
+    expect(await host.isAlive()).toBe(true);
+    const { pid = -1 } = host;
+    process.kill(pid, 'SIGSTOP');
+    return { host, pid, release: () => process.kill(pid, 'SIGCONT') };
+  }
+
+  it('replaces a worker that is stopped while nobody waits for it', async () => {
+    const { host, pid } = await held();
+    const restarted = nextRestart(host);
+    expect(await host.isAlive()).toBe(false);
+    expect(await restarted).toMatchObject({ cause: 'unresponsive', exit: { signal: 'SIGKILL' } });
+    expect(host.pid).not.toBe(pid);
+    expect(await host.isAlive()).toBe(true);
+  });
+
+  it('leaves a worker alone that does not answer while it has a step to compute', async () => {
+    const { host, pid, release } = await held();
+    const end = new Promise<AnswerEvent>((resolve) => {
+      host.submit(request, (event) => {
+        if (event.type !== 'accepted') resolve(event);
+      });
+    });
+    expect(await host.isAlive()).toBe(false);
+    release();
+    expect(await end).toMatchObject({ type: 'delta' });
+    expect(host.pid).toBe(pid);
+    expect(await host.isAlive()).toBe(true);
   });
 });

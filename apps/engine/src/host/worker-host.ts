@@ -13,7 +13,7 @@ import {
 import { AnswerBook, type AnswerSink } from './answer-book.js';
 import { assertServing, type HostState } from './host-state.js';
 import { afterDeath, NO_FAILURES, type Backoff } from './restart-backoff.js';
-import { WorkerLife } from './worker-life.js';
+import { DEFAULT_LIFE_LIMITS, WorkerLife, type LifeLimits } from './worker-life.js';
 import { WorkerChannel, type WorkerExit } from './worker-channel.js';
 
 /** A worker's death, once the next one serves. */
@@ -37,13 +37,9 @@ export interface WorkerHostOptions {
   readonly onUnproven: (error: unknown) => void;
   /** See {@link WorkerChannelOptions}. */
   readonly onForeignMessage?: (message: object) => void;
-  readonly stepTimeoutMs?: number;
-  readonly probeTimeoutMs?: number;
+  readonly life?: Partial<LifeLimits>;
 }
 
-/** A step of the largest chunk on a slow machine takes well below this. */
-const STEP_TIMEOUT_MS = 120_000;
-const PROBE_TIMEOUT_MS = 10_000;
 /** Owns the worker process: starts it, restarts it, and knows what it owes to whom. */
 export class WorkerHost {
   readonly #options: WorkerHostOptions;
@@ -68,8 +64,8 @@ export class WorkerHost {
   constructor(options: WorkerHostOptions) {
     this.#options = options;
     this.#life = new WorkerLife({
-      stepTimeoutMs: options.stepTimeoutMs ?? STEP_TIMEOUT_MS,
-      probeTimeoutMs: options.probeTimeoutMs ?? PROBE_TIMEOUT_MS,
+      ...DEFAULT_LIFE_LIMITS,
+      ...options.life,
       askToken: (id) => this.#channel?.send({ type: 'probe', id }),
       onHang: () => {
         this.#unresponsive = true;
@@ -183,6 +179,7 @@ export class WorkerHost {
       ...(onForeignMessage && { onForeignMessage }),
     });
     this.#channel = channel;
+    this.#life.onLoading();
     const { inherited } = channel;
     channel.send({ type: 'load', model: { id: modelId, files: inherited }, kernels, limits });
   }
@@ -190,6 +187,7 @@ export class WorkerHost {
   #receive(message: WorkerMessage): void {
     switch (message.type) {
       case 'progress':
+        this.#life.onLoading();
         this.#options.onPhase?.(message.phase, message.elapsedMs);
         break;
       case 'loaded':
@@ -227,7 +225,7 @@ export class WorkerHost {
     }
     this.#info = info;
     this.#readyAtMs = Date.now();
-    this.#life.onStep();
+    this.#life.onLoaded();
     if (this.#state === 'loading' || this.#state === 'restarting') this.#state = 'ready';
     this.#firstLoad?.resolve(info);
     this.#firstLoad = undefined;
@@ -255,7 +253,8 @@ export class WorkerHost {
   #onExit(exit: WorkerExit): void {
     this.#channel = undefined;
     this.#life.onDeath();
-    const how = exit.signal ?? `code ${exit.code ?? 'unknown'}`;
+    const ended = exit.signal ?? `code ${exit.code ?? 'unknown'}`;
+    const how = this.#unresponsive ? `${ended}, after a long silence` : ended;
     const requestsLost = this.#answers.failAll(
       new SanctumError('worker_failed', `The model worker died (${how}). It is being restarted.`, {
         retryAfterS: 2,

@@ -12,8 +12,7 @@ describe('WorkerLife', () => {
     asked = [];
     hangs = 0;
     life = new WorkerLife({
-      stepTimeoutMs: 1000,
-      probeTimeoutMs: 500,
+      ...{ stepTimeoutMs: 1000, probeTimeoutMs: 500, loadTimeoutMs: 2000, provenMs: 60_000 },
       askToken: (id) => asked.push(id),
       onHang: () => (hangs += 1),
     });
@@ -49,6 +48,31 @@ describe('WorkerLife', () => {
     expect(asked).toEqual(['probe-1', 'probe-2']);
     life.onDeath();
     expect(await dying).toBe(false);
+  });
+
+  it('calls an idle worker that gives no token hung, but none that owes answers', async () => {
+    const idle = life.isAlive();
+    jest.advanceTimersByTime(500);
+    expect([await idle, hangs]).toEqual([false, 1]);
+    const asked = life.isAlive();
+    life.watch(1);
+    jest.advanceTimersByTime(500);
+    expect([await asked, hangs]).toEqual([false, 1]);
+    jest.advanceTimersByTime(500);
+    expect(hangs).toBe(2);
+  });
+
+  it('waits for a worker that loads as long as it gets further', () => {
+    life.onLoading();
+    jest.advanceTimersByTime(1900);
+    life.onLoading();
+    jest.advanceTimersByTime(1900);
+    life.onLoaded();
+    jest.advanceTimersByTime(5000);
+    expect(hangs).toBe(0);
+    life.onLoading();
+    jest.advanceTimersByTime(2000);
+    expect(hangs).toBe(1);
   });
 
   it('calls silence a hang only while answers are owed, counted from the last word', () => {

@@ -4,9 +4,11 @@ import { Admission } from './admission.js';
 import { parseJsonBody } from './json-body.js';
 import { assertPromptFits, limitCompletion, PROMPT_BYTES_PER_TOKEN_MAX } from './prompt.js';
 
+const retryAfterS = () => 1;
+
 describe('Admission', () => {
   it('leaves a quarter of the places to others than the one who takes all it gets', () => {
-    const admission = new Admission({ placesMax: () => 8 });
+    const admission = new Admission({ placesMax: () => 8, retryAfterS });
     const [leave] = Array.from({ length: 6 }, () => admission.enter('greedy'));
     expect(() => admission.enter('greedy')).toThrow(/You have 6 requests open/);
     admission.enter('other')();
@@ -20,7 +22,11 @@ describe('Admission', () => {
   it('never holds more than its places and gets every one back', () => {
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 5 }), fc.array(fc.boolean()), (placesMax, moves) => {
-        const admission = new Admission({ placesMax: () => placesMax, perClientMax: 5 });
+        const admission = new Admission({
+          placesMax: () => placesMax,
+          perClientMax: 5,
+          retryAfterS,
+        });
         const held: (() => void)[] = [];
         for (const enters of moves) {
           if (!enters) {
@@ -39,10 +45,13 @@ describe('Admission', () => {
   });
 
   it('says when to come back', () => {
-    const admission = new Admission({ placesMax: () => 0 });
-    expect(() => admission.enter('a')).toThrow(
-      expect.objectContaining({ code: 'queue_full', retryAfterS: 1 }),
-    );
+    let estimate = 1;
+    const admission = new Admission({ placesMax: () => 0, retryAfterS: () => estimate });
+    for (estimate of [1, 17]) {
+      expect(() => admission.enter('a')).toThrow(
+        expect.objectContaining({ code: 'queue_full', retryAfterS: estimate }),
+      );
+    }
   });
 });
 

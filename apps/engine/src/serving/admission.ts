@@ -4,6 +4,8 @@ export interface AdmissionOptions {
   readonly placesMax: () => number;
   /** Left out: three quarters of all places, so that there is room for somebody else. */
   readonly perClientMax?: number;
+  /** The worker's estimate of when those who wait will have been served. */
+  readonly retryAfterS: () => number;
 }
 
 const CLIENT_SHARE = 0.75;
@@ -31,10 +33,10 @@ export class Admission {
     const perClientMax = this.#options.perClientMax ?? Math.ceil(CLIENT_SHARE * placesMax);
     const own = this.#byClient.get(client) ?? 0;
     if (this.#taken >= placesMax) {
-      throw full(`All ${placesMax} places are taken.`);
+      throw this.#full(`All ${placesMax} places are taken.`);
     }
     if (own >= perClientMax) {
-      throw full(`You have ${own} requests open, as many as one client may have.`);
+      throw this.#full(`You have ${own} requests open, as many as one client may have.`);
     }
     this.#taken += 1;
     this.#byClient.set(client, own + 1);
@@ -46,14 +48,16 @@ export class Admission {
     };
   }
 
+  #full(what: string): SanctumError {
+    return new SanctumError('queue_full', `${what} Try again later.`, {
+      retryAfterS: this.#options.retryAfterS(),
+    });
+  }
+
   #leave(client: string): void {
     this.#taken -= 1;
     const left = (this.#byClient.get(client) ?? 0) - 1;
     if (left > 0) this.#byClient.set(client, left);
     else this.#byClient.delete(client);
   }
-}
-
-function full(what: string): SanctumError {
-  return new SanctumError('queue_full', `${what} Try again in a moment.`, { retryAfterS: 1 });
 }

@@ -158,6 +158,28 @@ describe('the two dialects', () => {
     });
   });
 
+  it('place completion tokens by the text they complete, and name parts of characters', () => {
+    const token = (bytes: readonly number[]): TokenReport => {
+      const text = Buffer.from(bytes).toString();
+      const first = { token: 1, text, bytes, logprob: -1 };
+      return { ...first, top: [first, { ...first, bytes: [0xe4, 0xb9], logprob: -2 }] };
+    };
+    const dialect = new CompletionDialect(head);
+    const logprobs = (...reports: TokenReport[]) => {
+      const piece = { text: '', reasoning: '', logprobs: reports, finish: null };
+      return dialect.chunk(piece, undefined).choices[0]?.logprobs;
+    };
+    expect(logprobs(token([0xe4, 0xb8]))).toMatchObject({
+      tokens: [String.raw`bytes:\xe4\xb8`],
+      top_logprobs: [{ [String.raw`bytes:\xe4\xb8`]: -1, [String.raw`bytes:\xe4\xb9`]: -2 }],
+      text_offset: [0],
+    });
+    expect(logprobs(token([0xad]), token([0x61]), token([0x62]))).toMatchObject({
+      tokens: [String.raw`bytes:\xad`, 'a', 'b'],
+      text_offset: [0, 1, 2],
+    });
+  });
+
   it('report no log-probabilities that were not asked for', () => {
     const piece = { text: 'a', reasoning: '', logprobs: undefined, finish: null };
     expect(new ChatDialect(head).chunk(piece, undefined).choices[0]?.logprobs).toBeNull();

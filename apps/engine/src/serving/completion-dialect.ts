@@ -1,12 +1,14 @@
+import { isUtf8 } from 'node:buffer';
 import type { Completion, CompletionChoice, CompletionLogprobs, Usage } from '@sanctum/contracts';
-import type { TokenReport } from '@sanctum/generation';
+import type { TokenReport, TokenText } from '@sanctum/generation';
 import type { AnswerHead, Dialect, Piece } from './dialect.js';
 
 /** Writes answers of `/v1/completions`. */
 export class CompletionDialect implements Dialect {
   readonly #head: AnswerHead;
-  /** Characters of the answer before the next token. */
+  /** Characters of the answer that the tokens so far completed. */
   #offset = 0;
+  readonly #decoder = new TextDecoder('utf-8', { ignoreBOM: true });
 
   constructor(head: AnswerHead) {
     this.#head = head;
@@ -33,17 +35,17 @@ export class CompletionDialect implements Dialect {
     };
   }
 
-  /** The older form: parallel arrays, alternatives as an object from text to log-probability. */
+  /** The older form: parallel arrays, alternatives as an object from token to log-probability. */
   #logprobsOf(reports: readonly TokenReport[]): CompletionLogprobs {
     return {
-      tokens: reports.map(({ text }) => text),
+      tokens: reports.map(nameOf),
       token_logprobs: reports.map(({ logprob }) => logprob),
       top_logprobs: reports.map(({ top }) =>
-        Object.fromEntries(top.map(({ text, logprob }) => [text, logprob])),
+        Object.fromEntries(top.map((entry) => [nameOf(entry), entry.logprob])),
       ),
-      text_offset: reports.map(({ text }) => {
+      text_offset: reports.map(({ bytes }) => {
         const offset = this.#offset;
-        this.#offset += text.length;
+        this.#offset += this.#decoder.decode(Uint8Array.from(bytes), { stream: true }).length;
         return offset;
       }),
     };
@@ -61,4 +63,10 @@ export class CompletionDialect implements Dialect {
       ...(usage === undefined ? {} : { usage }),
     };
   }
+}
+
+/** A token's text; where that is a part of a character, its bytes as OpenAI writes them. */
+function nameOf({ text, bytes }: TokenText): string {
+  if (isUtf8(Uint8Array.from(bytes))) return text;
+  return `bytes:${bytes.map((byte) => `\\x${byte.toString(16).padStart(2, '0')}`).join('')}`;
 }

@@ -1,5 +1,6 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { SanctumError } from '@sanctum/errors';
+import { THREADS_MAX } from '../protocol.js';
 
 /** The command line; what is absent is left to instance.yaml, then to defaults. */
 export interface EngineFlags {
@@ -25,7 +26,6 @@ export interface EngineFlags {
   readonly kvValues?: 'f32' | 'f16' | '8' | '4';
 }
 
-const THREADS_MAX = 256;
 const MEGABYTES_MAX = 1_048_576;
 
 /** Reads the arguments after the program's name. Throws `config_invalid`; `--help` exits 0. */

@@ -2,10 +2,8 @@ import { messageOf } from '@sanctum/errors';
 import { LiveTls } from '@sanctum/identity';
 import type { ListenerOptions } from '@sanctum/service-kit';
 import type { Logger } from 'pino';
+import { isLocalHost } from './local-hosts.js';
 import type { EngineSettings, ListenerSettings } from './settings.js';
-
-/** What must be bound; any other address may be away for now and is tried again. */
-const REQUIRED_HOSTS = new Set(['127.0.0.1', 'localhost', '0.0.0.0', '::']);
 
 /** Reads the certificates, follows them from then on, and lists every listener. Throws `certificate_invalid`. */
 export async function listenerOptions(
@@ -28,6 +26,7 @@ function spread(name: string, { hosts, port }: ListenerSettings): ListenerOption
     name: index === 0 ? name : `${name} ${host}`,
     host,
     port,
-    optional: !REQUIRED_HOSTS.has(host),
+    // This machine's own way in must be bound; any other address may be away and is tried again.
+    optional: !isLocalHost(host),
   }));
 }

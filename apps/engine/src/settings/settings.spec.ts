@@ -100,11 +100,27 @@ describe('settings', () => {
     [['0.0.0.0'], ['0.0.0.0']],
     [['::'], ['::']],
     [['localhost'], ['localhost']],
+    [['::1'], ['::1']],
+    [
+      ['10.1.1.1', '127.0.0.2'],
+      ['10.1.1.1', '127.0.0.2'],
+    ],
     [['10.1.1.1'], ['127.0.0.1', '10.1.1.1']],
   ])('always hold a way in from this machine: %j', (hosts, expected) => {
     const args = hosts.flatMap((host) => ['--host', host]);
     expect(resolve(['--model', '/m', ...args]).plain?.hosts).toEqual(expected);
   });
+
+  it.each(['127.0.0.1', '127.0.0.2', '::1', 'localhost', '0.0.0.0', '::'])(
+    'must bind %s, where no other address is added for this machine',
+    async (host) => {
+      const { plain } = resolve(['--model', '/m', '--host', host]);
+      const listeners = await listenerOptions({ plain, tls: undefined });
+      expect(listeners.map((listener) => [listener.host, listener.optional])).toEqual([
+        [host, false],
+      ]);
+    },
+  );
 
   it('open the mTLS listener when a certificate is found, named or asked for', async () => {
     expect(resolveHome({ model: 'm' }).tls).toBeUndefined();

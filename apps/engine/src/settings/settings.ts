@@ -16,6 +16,7 @@ import { describeCertificate, identityUri, type TlsPaths } from '@sanctum/identi
 import type { Environment } from '../env.js';
 import type { KernelOptions } from '../protocol.js';
 import type { EngineFlags } from './flags.js';
+import { isLocalHost } from './local-hosts.js';
 
 /** Everything the engine was told, from flags, instance.yaml and defaults, in that order. */
 export interface EngineSettings {
@@ -76,7 +77,6 @@ export interface BusSettings {
 
 const MEGABYTE = 1024 * 1024;
 const DEFAULTS = { bodyMb: 4, requestReadS: 60, drainS: 10 } as const;
-const LOOPBACK_NAMES = new Set(['127.0.0.1', '::1', 'localhost', '0.0.0.0', '::']);
 
 /** The places settings come from. Flags win over the section. */
 interface Sources {
@@ -190,7 +190,7 @@ function tlsListener({ flags, section, home }: Sources): TlsListenerSettings | u
 
 /** The operator on the machine itself is never locked out. */
 function withLoopback(hosts: readonly string[]): readonly string[] {
-  return hosts.some((host) => LOOPBACK_NAMES.has(host)) ? hosts : ['127.0.0.1', ...hosts];
+  return hosts.some(isLocalHost) ? hosts : ['127.0.0.1', ...hosts];
 }
 
 function authSettings({ flags, section, home, environment }: Sources): AuthSettings {

@@ -2,6 +2,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { waitUntil } from '@sanctum/testing';
 import { inheritedEnvironment } from '../env.js';
 
 const PROGRAM = fileURLToPath(new URL('../../out-tsc/lib/main.js', import.meta.url));
@@ -97,6 +98,24 @@ export class EngineProcess {
     const text = await (await fetch(`${this.url}/metrics`)).text();
     const line = text.split('\n').find((candidate) => candidate.startsWith(`${name} `));
     return Number(line?.slice(name.length + 1));
+  }
+
+  /** Keeps the worker from computing until the function returned is called. */
+  async holdWorker(): Promise<() => void> {
+    const pid = await this.workerPid();
+    process.kill(pid, 'SIGSTOP');
+    return () => process.kill(pid, 'SIGCONT');
+  }
+
+  /** Waits until a metric has a value. */
+  async reaches(name: string, value: number): Promise<void> {
+    const isThere = async () => (await this.metric(name)) === value;
+    await waitUntil(isThere, { what: `${name} is ${value}` });
+  }
+
+  /** Waits until so many requests have been taken and not ended. */
+  openRequests(count: number): Promise<void> {
+    return this.reaches('sanctum_mlx_open_requests', count);
   }
 
   /** As a supervisor stops it. */

@@ -1,4 +1,4 @@
-import { cpSync, mkdirSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { composeManifest, signManifestFile, writeSigningKeys } from '@sanctum/manifest';
@@ -12,6 +12,19 @@ export interface SealedModel {
   readonly publicKey: string;
   /** Serves the copy on a free port. */
   readonly flags: readonly string[];
+}
+
+/** What no test waits to the end of: an answer of some ten seconds, if `widenContext` was applied. */
+export const ENDLESS = { stream: true, ignore_eos: true, max_tokens: 40_000 };
+
+/**
+ * Gives a copy of padawan room for long answers. Its own context is full within a third of a
+ * second, which is less than a busy machine may keep a test from looking.
+ */
+export function widenContext(dir: string): void {
+  const file = join(dir, 'config.json');
+  const config = readFileSync(file, 'utf8');
+  writeFileSync(file, config.replace(/("max_position_embeddings": )\d+/, '$150000'));
 }
 
 /** Copies padawan into `root`, lets `change` alter the copy, then signs what is there. */
@@ -32,4 +45,17 @@ export async function sealModel(
   signManifestFile({ manifest, signature, privateKey });
   const flags = ['--model', dir, '--manifest-pubkey', publicKey, '--port', '0'];
   return { dir, manifest, publicKey, flags };
+}
+
+/** A home whose engine serves padawan with room for long answers, on a free port, within limits. */
+export async function limitedHome(home: string, limits: object): Promise<void> {
+  const { dir, publicKey } = await sealModel(join(home, 'models'), widenContext);
+  const engine = {
+    model: dir,
+    manifest: { public_keys: [publicKey] },
+    listeners: { plain: { port: 0 } },
+    limits,
+  };
+  const instance = { instance: { name: 'test' }, services: { engine } };
+  writeFileSync(join(home, 'instance.yaml'), JSON.stringify(instance));
 }

@@ -4,6 +4,7 @@ import {
   createChatTemplate,
   createTokenizer,
   DEFAULT_SCHEDULER_LIMITS,
+  endOfSequenceId,
   type CausalModel,
   type ChatTemplate,
   type SchedulerLimits,
@@ -12,7 +13,13 @@ import {
 import { openKernels, type Context } from '@sanctum/kernels';
 import { loadModel } from '@sanctum/models';
 import { availableParallelism } from 'node:os';
-import type { KernelOptions, LibraryInfo, LoadMessage, LoadPhase } from '../protocol.js';
+import {
+  THREADS_MAX,
+  type KernelOptions,
+  type LibraryInfo,
+  type LoadMessage,
+  type LoadPhase,
+} from '../protocol.js';
 import { readModelText } from './model-texts.js';
 import { computeOneToken } from './one-token.js';
 
@@ -43,13 +50,14 @@ export function loadEngine(
   const { files } = message.model;
   const limits = limitsOf(message);
   const { context, library } = timed('library', () => openContext(message.kernels));
-  const { tokenizer, template } = timed('tokenizer', () => readTexts(files));
+  const { tokenizer, template, eosTokenId } = timed('tokenizer', () => readTexts(files));
   const model = timed('weights', () =>
     loadModel({
       files,
       context,
       options: {
         stepTokensMax: limits.stepTokensMax,
+        ...(eosTokenId === undefined ? {} : { eosTokenId }),
         ...(limits.contextTokensMax === undefined
           ? {}
           : { contextLength: limits.contextTokensMax }),
@@ -75,6 +83,7 @@ export function loadEngine(
 function readTexts(files: LoadMessage['model']['files']): {
   tokenizer: Tokenizer;
   template: ChatTemplate;
+  eosTokenId: number | undefined;
 } {
   const json = readModelText(files, 'tokenizer.json');
   if (json === undefined) {
@@ -89,12 +98,17 @@ function readTexts(files: LoadMessage['model']['files']): {
     config,
     specialTokens: tokenizer.specialTokens,
   });
-  return { tokenizer, template };
+  const specialTokensMap = readModelText(files, 'special_tokens_map.json');
+  return {
+    tokenizer,
+    template,
+    eosTokenId: endOfSequenceId(tokenizer, { config, specialTokensMap }),
+  };
 }
 
 function openContext(options: KernelOptions): { context: Context; library: LibraryInfo } {
   const kernels = openKernels(options.library);
-  const threads = options.threads ?? availableParallelism();
+  const threads = options.threads ?? Math.min(availableParallelism(), THREADS_MAX);
   const context = kernels.createContext({
     threads,
     mode: options.mode,

@@ -15,8 +15,9 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { GREEDY, type GenerationOptions } from '@sanctum/generation';
+import { ENDLESS, widenContext } from '../testing/sealed-model.js';
 import type { Delta, LoadMessage, MainMessage, Prompt, WorkerMessage } from '../protocol.js';
 
 const PROGRAM = fileURLToPath(new URL('../../out-tsc/lib/worker/main.js', import.meta.url));
@@ -25,6 +26,7 @@ const FIRST_FD = 4;
 
 const OPTIONS: GenerationOptions = { sampling: GREEDY, maxTokens: 16, stop: [], ignoreEos: true };
 
+type Json = Record<string, unknown>;
 type Of<Type extends WorkerMessage['type']> = Extract<WorkerMessage, { type: Type }>;
 
 /** A forked worker and all it has said. */
@@ -198,18 +200,6 @@ describe('a worker', () => {
     expect(stopped.last.finish?.reason).toBe('stop');
   });
 
-  it('ends a cancelled answer at the next step', async () => {
-    worker.submit('cancelled', text('go on'), { maxTokens: 1500 });
-    await worker.until('step', ({ deltas }) => deltas.some(({ id }) => id === 'cancelled'));
-    worker.send({ type: 'cancel', id: 'cancelled' });
-    await worker.until('cancelled', ({ id }) => id === 'cancelled');
-    const count = worker.deltas('cancelled').length;
-    expect(count).toBeLessThan(1500);
-    worker.submit('after', text('x'), { maxTokens: 1 });
-    await worker.answer('after');
-    expect(worker.deltas('cancelled')).toHaveLength(count);
-  });
-
   it('refuses a prompt beyond the context, and 10 MB, while answers go on', async () => {
     worker.submit('running', text('go on'), { maxTokens: 150 });
     worker.submit('long', text('word '.repeat(5000)));
@@ -248,10 +238,40 @@ describe('a worker', () => {
       expect(worker.deltas(id).filter(({ finish }) => finish !== undefined)).toHaveLength(1);
     }
   });
+});
+
+describe('a worker in the middle of a long answer', () => {
+  let folder: string;
+  let worker: Worker;
+  beforeAll(async () => {
+    folder = copyOfModel();
+    widenContext(folder);
+    worker = new Worker(folder);
+    await worker.load();
+  });
+  afterAll(async () => {
+    await worker.stop();
+    rmSync(folder, { recursive: true });
+  });
+
+  async function begin(id: string): Promise<void> {
+    worker.submit(id, text('go on'), { maxTokens: ENDLESS.max_tokens });
+    await worker.until('step', ({ deltas }) => deltas.some((delta) => delta.id === id));
+  }
+
+  it('ends it at the next step when it is cancelled', async () => {
+    await begin('cancelled');
+    worker.send({ type: 'cancel', id: 'cancelled' });
+    await worker.until('cancelled', ({ id }) => id === 'cancelled');
+    const count = worker.deltas('cancelled').length;
+    worker.submit('after', text('x'), { maxTokens: 1 });
+    await worker.answer('after');
+    expect(worker.deltas('cancelled')).toHaveLength(count);
+    expect(worker.deltas('cancelled').at(-1)?.finish).toBeUndefined();
+  });
 
   it('proves that it computes without waiting for the queue', async () => {
-    worker.submit('busy', text('go on'), { maxTokens: 1000 });
-    await worker.until('step', ({ deltas }) => deltas.some(({ id }) => id === 'busy'));
+    await begin('busy');
     worker.send({ type: 'probe', id: 'alive' });
     await worker.until('probed', ({ id }) => id === 'alive');
     expect(worker.deltas('busy').at(-1)?.finish).toBeUndefined();
@@ -282,21 +302,39 @@ describe('a worker with little memory for caches', () => {
   });
 });
 
-describe('the end of a worker', () => {
+describe('memory that a cancelled answer leaves', () => {
+  it('serves those who waited for it', async () => {
+    const worker = new Worker(MODEL, { cacheLimitBytes: 700_000 });
+    try {
+      await worker.load();
+      const long: Prompt = { kind: 'tokens', tokens: Array.from({ length: 900 }, () => 65) };
+      worker.submit('long', long, { maxTokens: 1000 });
+      await worker.until('step', ({ deltas }) => deltas.some(({ id }) => id === 'long'));
+      const ids = Array.from({ length: 8 }, (_, at) => `waiting-${at}`);
+      for (const id of ids) worker.submit(id, text('go on'), { maxTokens: 5 });
+      worker.send({ type: 'cancel', id: 'long' });
+      for (const id of ids) {
+        const { last } = await worker.answer(id);
+        expect(last.finish?.completionTokens).toBe(5);
+      }
+      expect(worker.said.filter(({ type }) => type === 'failed')).toEqual([]);
+    } finally {
+      await worker.stop();
+    }
+  });
+});
+
+describe('a worker of a test of its own', () => {
   let worker: Worker | undefined;
-  const folders: string[] = [];
+  let folder: string;
+  beforeEach(() => {
+    folder = copyOfModel();
+  });
   afterEach(async () => {
     await worker?.stop();
     worker = undefined;
-    for (const folder of folders.splice(0)) rmSync(folder, { recursive: true });
+    rmSync(folder, { recursive: true });
   });
-
-  function copyOfModel(): string {
-    const folder = mkdtempSync(join(tmpdir(), 'sanctum-worker-'));
-    folders.push(folder);
-    for (const name of readdirSync(MODEL)) copyFileSync(join(MODEL, name), join(folder, name));
-    return folder;
-  }
 
   it('drains: what runs ends, what comes is refused', async () => {
     worker = new Worker();
@@ -344,7 +382,6 @@ describe('the end of a worker', () => {
   });
 
   it('is told when a tokenizer is broken, with exit code 1', async () => {
-    const folder = copyOfModel();
     truncateSync(join(folder, 'tokenizer.json'), 5000);
     worker = new Worker(folder);
     void worker.load().catch(() => undefined);
@@ -354,7 +391,6 @@ describe('the end of a worker', () => {
   });
 
   it('is told when tokenizer and model do not belong together', async () => {
-    const folder = copyOfModel();
     const file = join(folder, 'tokenizer.json');
     const json = JSON.parse(readFileSync(file, 'utf8')) as { added_tokens: object[] };
     json.added_tokens.push({ id: 5000, content: '<extra>', special: true });
@@ -364,7 +400,62 @@ describe('the end of a worker', () => {
     const { error } = await worker.until('fatal');
     expect(error.message).toContain('do not belong together');
   });
+
+  describe('a model whose files leave something open', () => {
+    function forgetEos(): void {
+      rmSync(join(folder, 'generation_config.json'));
+      edit('config.json', (config) => {
+        delete config['eos_token_id'];
+        delete (config['text_config'] as Json)['eos_token_id'];
+      });
+    }
+
+    function edit(name: string, change: (json: Json) => void): void {
+      const file = join(folder, name);
+      const json = JSON.parse(readFileSync(file, 'utf8')) as Json;
+      change(json);
+      writeFileSync(file, JSON.stringify(json));
+    }
+
+    async function fatal(): Promise<Of<'fatal'>['error']> {
+      worker = new Worker(folder);
+      void worker.load().catch(() => undefined);
+      return (await worker.until('fatal')).error;
+    }
+
+    it('ends its answers where its tokenizer says', async () => {
+      forgetEos();
+      worker = new Worker(folder);
+      const { info } = await worker.load();
+      expect(info.model.eosTokenIds).toHaveLength(1);
+      const question = chat('What is 2+2? Respond with only the number.');
+      worker.submit('chat', question, { ignoreEos: false });
+      expect((await worker.answer('chat')).last.finish?.reason).toBe('stop');
+    });
+
+    it('is refused when nothing says what ends an answer', async () => {
+      forgetEos();
+      edit('tokenizer_config.json', (config) => delete config['eos_token']);
+      const error = await fatal();
+      expect(error).toMatchObject({ code: 'model_invalid', param: 'eos_token_id' });
+      expect(error.message).toContain('generation_config.json');
+    });
+
+    it('is refused when it scales rotations, wherever it says so', async () => {
+      const scaled = { type: 'yarn', factor: 4, original_max_position_embeddings: 1024 };
+      edit('config.json', (config) => {
+        (config['text_config'] as Json)['rope_scaling'] = scaled;
+      });
+      expect(await fatal()).toMatchObject({ code: 'model_invalid', param: 'rope_scaling.type' });
+    });
+  });
 });
+
+function copyOfModel(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'sanctum-worker-'));
+  for (const name of readdirSync(MODEL)) copyFileSync(join(MODEL, name), join(folder, name));
+  return folder;
+}
 
 /** A main process that loads a worker, gives it work and waits to be killed. */
 const PARENT = `
