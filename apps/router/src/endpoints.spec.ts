@@ -36,9 +36,11 @@ describe('endpoints besides conversations', () => {
     return answer.headers.get('x-sanctum-backend');
   };
 
-  it('routes embeddings by their model', async () => {
-    const body = '{"model":"embed-1","input":"x"}';
-    expect(await send('/v1/embeddings', { method: 'POST', headers: json, body })).toBe('sound');
+  it.each([
+    ['embeddings', '/v1/embeddings', '{"model":"embed-1","input":"x"}'],
+    ['a count of tokens', '/v1/messages/count_tokens', '{"model":"embed-1","messages":[]}'],
+  ])('routes %s by its model', async (_what, path, body) => {
+    expect(await send(path, { method: 'POST', headers: json, body })).toBe('sound');
     expect(received().body.toString()).toBe(body);
   });
 

@@ -80,7 +80,7 @@ describe('limits', () => {
       const { port } = await limited({ bodyBytesMax: 1_000, headersReadMs: 50, requestReadMs: 50 });
       const socket = await open(port);
       socket.write(
-        'POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: 9999999\r\n\r\n',
+        'POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-length: 9999999\r\n\r\n',
       );
       socket.write('x'.repeat(100_000));
       expect(await textOf(socket)).toMatch(/^HTTP\/1.1 413 .*"code":"body_too_large"/s);
@@ -95,10 +95,10 @@ describe('limits', () => {
   });
 
   it.each([
-    ['headersReadMs', 'POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nx-slow: '],
+    ['headersReadMs', 'POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\nx-slow: '],
     [
       'requestReadMs',
-      'POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{"messages',
+      'POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100\r\n\r\n{"messages',
     ],
   ])('%s: 408 for one who sends too slowly, and nothing stays open', async (_name, sent) => {
     const { port, metric } = await limited({ headersReadMs: 50, requestReadMs: 50 });

@@ -72,7 +72,7 @@ export class RouterMetrics {
     });
     this.tokensOut = metrics.counter({
       name: 'backend_tokens_out_total',
-      help: 'Completion tokens: as the backend tells them, else one per delta.',
+      help: 'Completion tokens: as the backend tells them, else estimated.',
       labels: ['backend'],
     });
     metrics.gauge({

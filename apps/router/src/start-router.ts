@@ -60,8 +60,8 @@ export async function startRouter(options: RouterOptions): Promise<RunningServic
     const callers = new Callers(section, health);
     const certificates = new UpstreamCertificates({
       home,
-      renew: async (latest) => {
-        await routes.replace(latest);
+      renew: async () => {
+        await routes.renew();
         health.adopt(routes.current().backends.values());
         logBackends(logger, routes);
       },

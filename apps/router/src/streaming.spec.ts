@@ -123,7 +123,7 @@ describe('streaming', () => {
       await once(socket, 'connect');
       const asked = upstream.requests.length;
       socket.write(
-        'POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{"a":',
+        'POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100\r\n\r\n{"a":',
       );
       while ((await metric('sanctum_router_inflight_requests')) === 0);
       socket.destroy();

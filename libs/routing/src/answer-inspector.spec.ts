@@ -2,10 +2,12 @@ import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import {
   AnswerInspector,
+  BYTES_PER_TOKEN,
   DEFAULT_DETECTORS,
   LINE_CHARS_MAX,
   REPETITION_TIMES_MIN,
   severityOf,
+  type AnswerForm,
   type AnswerReport,
 } from './answer-inspector.js';
 import { REPETITION_PERIOD_MAX } from './repetition.js';
@@ -20,9 +22,14 @@ const stream = (...deltas: string[]): string =>
 const latin1 = (text: string): string => Buffer.from(text, 'utf8').toString('latin1');
 
 function inspect(text: string, isWhole = true): AnswerReport {
-  const inspector = new AnswerInspector(DEFAULT_DETECTORS);
+  const inspector = new AnswerInspector(DEFAULT_DETECTORS, formOf(text));
   inspector.push(latin1(text));
   return inspector.report(isWhole);
+}
+
+/** As an upstream would declare it. */
+function formOf(text: string): AnswerForm {
+  return text.startsWith('{') ? 'body' : 'events';
 }
 
 describe('what is wrong with an answer', () => {
@@ -76,7 +83,10 @@ describe('what is wrong with an answer', () => {
   });
 
   it('is no leak where tags are expected', () => {
-    const inspector = new AnswerInspector({ ...DEFAULT_DETECTORS, expectsThinking: true });
+    const inspector = new AnswerInspector(
+      { ...DEFAULT_DETECTORS, expectsThinking: true },
+      'events',
+    );
     inspector.push(stream('<think>a</think> b'));
     expect(inspector.report(true).finding).toBeUndefined();
   });
@@ -118,7 +128,7 @@ describe('tokens of an answer', () => {
   });
 
   it('are found behind a body of any length, of which next to nothing is kept', () => {
-    const inspector = new AnswerInspector(DEFAULT_DETECTORS);
+    const inspector = new AnswerInspector(DEFAULT_DETECTORS, 'body');
     inspector.push('{"choices":[{"message":{"content":"');
     for (let sent = 0; sent < 3 * LINE_CHARS_MAX; sent += 1_024) inspector.push('x'.repeat(1_024));
     inspector.push('"}}],"usage":{"prompt_tokens":5,"completion_tokens":70000}}');
@@ -130,6 +140,44 @@ describe('tokens of an answer', () => {
       model: undefined,
       finishReason: undefined,
     });
+  });
+});
+
+describe('tokens of a body without usage', () => {
+  const body = (message: object): string => JSON.stringify({ choices: [{ message }] });
+  const tokens = (text: string): number => {
+    const { completionTokens, isEstimate } = inspect(text);
+    expect(isEstimate).toBe(true);
+    return completionTokens;
+  };
+
+  it('are what the bytes of its text make', () => {
+    const content = 'x'.repeat(100 * BYTES_PER_TOKEN);
+    expect(tokens(body({ role: 'assistant', content }))).toBe(100);
+    expect(tokens(JSON.stringify({ choices: [{ text: content }] }, null, 2))).toBe(100);
+    expect(tokens(body({ content: 'x'.repeat(BYTES_PER_TOKEN + 1) }))).toBe(2);
+  });
+
+  it('are at least one where there is anything, and none where there is nothing', () => {
+    expect(tokens(body({ content: '4' }))).toBe(1);
+    expect(tokens(body({ content: '' }))).toBe(0);
+    expect(tokens('{}')).toBe(0);
+  });
+
+  it('count reasoning beside the text, and tool calls', () => {
+    const reasoning_content = 'x'.repeat(50 * BYTES_PER_TOKEN);
+    expect(tokens(body({ reasoning_content, content: 'x'.repeat(BYTES_PER_TOKEN) }))).toBe(51);
+    const called = { name: 'note', arguments: 'x'.repeat(9 * BYTES_PER_TOKEN) };
+    expect(tokens(body({ tool_calls: [{ function: called }] }))).toBe(10);
+  });
+
+  it('are estimated also where the text is too long to be read, whole or in pieces', () => {
+    const long = body({ content: 'x'.repeat(3 * LINE_CHARS_MAX) });
+    const about = (3 * LINE_CHARS_MAX) / BYTES_PER_TOKEN;
+    expect(Math.abs(tokens(long) - about)).toBeLessThan(about / 100);
+    const inspector = new AnswerInspector(DEFAULT_DETECTORS, 'body');
+    for (let at = 0; at < long.length; at += 1_000) inspector.push(long.slice(at, at + 1_000));
+    expect(inspector.report(true).completionTokens).toBe(tokens(long));
   });
 });
 
@@ -216,7 +264,7 @@ describe('AnswerInspector', () => {
         const places = [...new Set(cuts.map((cut) => cut % (whole.length + 1)))].sort(
           (a, b) => a - b,
         );
-        const inspector = new AnswerInspector(DEFAULT_DETECTORS);
+        const inspector = new AnswerInspector(DEFAULT_DETECTORS, 'events');
         let from = 0;
         for (const to of [...places, whole.length]) {
           inspector.push(whole.slice(from, to));
@@ -230,7 +278,7 @@ describe('AnswerInspector', () => {
   it('takes any bytes', () => {
     fc.assert(
       fc.property(fc.array(fc.string({ unit: 'binary' })), (pieces) => {
-        const inspector = new AnswerInspector(DEFAULT_DETECTORS);
+        const inspector = new AnswerInspector(DEFAULT_DETECTORS, 'events');
         for (const one of pieces) inspector.push(latin1(one));
         expect(inspector.report(true).completionTokens).toBeGreaterThanOrEqual(0);
       }),

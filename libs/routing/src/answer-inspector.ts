@@ -1,4 +1,4 @@
-import { scanAnswer, scanModel, scanUsage, type AnswerFacts } from './answer-scan.js';
+import { outputBytes, scanAnswer, scanModel, scanUsage, type AnswerFacts } from './answer-scan.js';
 import { RepetitionWatch } from './repetition.js';
 
 export interface DetectorSettings {
@@ -18,6 +18,12 @@ export const REPETITION_TIMES_MIN = 8;
 export const LINE_CHARS_MAX = 65_536;
 /** Of such a line kept to find its usage, which comes last. */
 const TAIL_CHARS = 2_048;
+
+/** How long a token of English text is in common vocabularies, rounded down. */
+export const BYTES_PER_TOKEN = 4;
+
+/** What an answer comes as: events with a delta each, or one body. */
+export type AnswerForm = 'events' | 'body';
 
 /** What is wrong with an answer that arrived whole. */
 export type AnswerFinding =
@@ -46,7 +52,11 @@ export interface AnswerReport {
   readonly finding: AnswerFinding | undefined;
   /** Undefined when the answer carried no usage. */
   readonly promptTokens: number | undefined;
-  /** From usage, else the deltas that carried something: one delta is about one token. */
+  /**
+   * From usage. Else, of events, those that carried something: one delta is about one token. Of a
+   * body the bytes of its text, reasoning and tool calls by `BYTES_PER_TOKEN`, at least one for each
+   * of them that is not empty; of what is too long to be read, all bytes.
+   */
   readonly completionTokens: number;
   readonly isEstimate: boolean;
   /** As the beginning of the answer names it. */
@@ -66,11 +76,14 @@ const THINK_TAG_CHARS = '</think>'.length;
  */
 export class AnswerInspector {
   readonly #settings: DetectorSettings;
+  readonly #form: AnswerForm;
   readonly #repetition: RepetitionWatch;
   #line = '';
   /** A line was too long: content is unknown, and only the end of it is kept. */
   #isOpaque = false;
   #textBytes = 0;
+  /** Of a body without usage, and of what was too long to be read. */
+  #outputBytes = 0;
   #isVisible = false;
   #deltas = 0;
   #others = 0;
@@ -81,8 +94,9 @@ export class AnswerInspector {
   #promptTokens: number | undefined;
   #completionTokens: number | undefined;
 
-  constructor(settings: DetectorSettings) {
+  constructor(settings: DetectorSettings, form: AnswerForm) {
     this.#settings = settings;
+    this.#form = form;
     this.#repetition = new RepetitionWatch(settings.repetitionCharsMin);
   }
 
@@ -104,7 +118,7 @@ export class AnswerInspector {
     return {
       finding: isWhole ? this.#finding() : undefined,
       promptTokens: this.#promptTokens,
-      completionTokens: this.#completionTokens ?? this.#deltas,
+      completionTokens: this.#completionTokens ?? this.#estimate(),
       isEstimate: this.#completionTokens === undefined,
       model: this.#model,
       finishReason: FINISH_REASON.test(this.#finishReason ?? '') ? this.#finishReason : undefined,
@@ -115,11 +129,13 @@ export class AnswerInspector {
     this.#line += piece;
     if (this.#line.length <= LINE_CHARS_MAX) return;
     this.#isOpaque = true;
+    this.#outputBytes += this.#line.length - TAIL_CHARS;
     this.#line = this.#line.slice(-TAIL_CHARS);
   }
 
   #read(lines: string): void {
     if (this.#isOpaque) {
+      this.#outputBytes += lines.length;
       this.#usage(scanUsage(lines));
       return;
     }
@@ -129,6 +145,9 @@ export class AnswerInspector {
     this.#finishReason = facts.finishReason ?? this.#finishReason;
     this.#others += facts.others;
     this.#deltas += facts.texts.length + facts.others;
+    if (this.#form === 'body' && facts.completionTokens === undefined) {
+      this.#outputBytes += outputBytes(lines);
+    }
     for (const text of facts.texts) this.#text(text);
   }
 
@@ -148,6 +167,11 @@ export class AnswerInspector {
   }: Pick<AnswerFacts, 'promptTokens' | 'completionTokens'>): void {
     this.#promptTokens = promptTokens ?? this.#promptTokens;
     this.#completionTokens = completionTokens ?? this.#completionTokens;
+  }
+
+  #estimate(): number {
+    if (this.#form === 'events') return this.#deltas;
+    return Math.max(this.#deltas, Math.ceil(this.#outputBytes / BYTES_PER_TOKEN));
   }
 
   #finding(): AnswerFinding | undefined {

@@ -55,6 +55,15 @@ export function scanUsage(text: string): Pick<AnswerFacts, 'promptTokens' | 'com
   };
 }
 
+/** Bytes of all that was generated, as JSON has them; of a body, where no usage says it in tokens. */
+export function outputBytes(text: string): number {
+  let bytes = 0;
+  for (const field of [...TEXT_FIELDS, ...OTHER_FIELDS]) {
+    eachString(text, field, (raw) => (bytes += raw.length));
+  }
+  return bytes;
+}
+
 /** Calls with the raw bytes of each non-empty string that is the value of `field`. */
 function eachString(text: string, field: string, found: (raw: string) => void): void {
   let at = text.indexOf(field);

@@ -67,7 +67,8 @@ describe('the decision table', () => {
   it.each(ATTEMPT_ROWS)('attempt: $when', ({ outcome, counts, before, after }) => {
     expect(classifyOutcome(outcome)).toBe(counts);
     const trying = startFailover(before === 'waits' ? ALONE : POLICY, 0);
-    const next = afterAttempt(trying, { outcome, nowMs: 1 });
+    const nowMs = outcome.kind === 'deadline' ? POLICY.totalMs : 1;
+    const next = afterAttempt(trying, { outcome, nowMs });
     expect(doneBy(next)).toBe(before);
     const ended = afterAttempt(startStreaming(trying), { outcome, nowMs: 1 });
     expect(ended.kind).toBe(after);
@@ -85,6 +86,7 @@ describe('the decision table', () => {
       transport: true,
       stale_connection: true,
       stall: true,
+      deadline: true,
       stream_error: true,
     };
     expect([...kinds].sort()).toEqual(Object.keys(all).sort());

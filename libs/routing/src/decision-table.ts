@@ -29,7 +29,7 @@ export interface AttemptRow {
   readonly outcome: AttemptOutcome;
   readonly counts: OutcomeClass;
   /** Before content: what the plan does. After content it is always `returned` or `broken`. */
-  readonly before: 'next_url' | 'same_url' | 'waits' | 'returned';
+  readonly before: 'next_url' | 'same_url' | 'waits' | 'exhausted' | 'returned';
   readonly after: 'returned' | 'broken';
 }
 
@@ -91,7 +91,7 @@ export const ORDER_ROWS: readonly OrderRow[] = [
     ...{ standings: ['open', 'usable', 'usable'], order: [1, 2] },
   },
   {
-    when: 'a URL cools down after a 429',
+    when: 'a URL cools down after a 429 or 408',
     then: 'behind the others',
     ...{ standings: ['cooling', 'usable'], order: [1, 0] },
   },
@@ -112,6 +112,7 @@ const BEFORE: Readonly<Record<string, AttemptRow['before']>> = {
   same: 'same_url',
   next: 'next_url',
   waits: 'waits',
+  nobody: 'exhausted',
 };
 
 export const ATTEMPT_ROWS: readonly AttemptRow[] = [
@@ -130,6 +131,12 @@ export const ATTEMPT_ROWS: readonly AttemptRow[] = [
     'neutral',
   ),
   attempt('nothing in time', 'next URL', { kind: 'stall' }),
+  attempt(
+    'a plain answer still coming in when `total_s` is over',
+    'nobody else is asked: 504, or the error answer there was before',
+    { kind: 'deadline' },
+    'neutral',
+  ),
   attempt('200, and then an error event', 'next URL', { kind: 'stream_error' }),
   attempt('5xx', 'next URL; the same from two URLs is the request’s fault', answered(500)),
   attempt('529', 'next URL', answered(529)),
@@ -140,7 +147,7 @@ export const ATTEMPT_ROWS: readonly AttemptRow[] = [
     'neutral',
   ),
   attempt('429', 'next URL; this one cools down', answered(429), 'neutral'),
-  attempt('408', 'next URL', answered(408), 'neutral'),
+  attempt('408', 'next URL; this one cools down', answered(408), 'neutral'),
   attempt('401 or 403', 'it is the answer', answered(401), 'neutral'),
   attempt('any other 4xx', 'it is the answer', answered(404), 'request_fault'),
 ];
@@ -216,6 +223,12 @@ export function renderDecisionTable(): string {
       'the stream breaks off, or goes silent',
       'one error event without `[DONE]`; nothing is sent again, and never once a tool call began',
       'target_fault',
+    ],
+    [
+      'after content',
+      'the stream is still coming when `total_s` is over',
+      'one error event that says so, without `[DONE]`; nothing is sent again',
+      'neutral',
     ],
     ...ANSWER_ROWS.map(({ when, then, finding }) => ['whole answer', when, then, `\`${finding}\``]),
   ];

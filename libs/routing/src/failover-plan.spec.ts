@@ -179,6 +179,16 @@ describe('firstByteWaitMs', () => {
     expect(waits(3, false, 300_000)).toBe(100_000);
   });
 
+  it('is what the operator said, streamed or whole', () => {
+    const said = { ...policyOf(1), urls: [{ ...URL_LIMITS, isFirstByteSet: true }] };
+    const state = startFailover(said, 0);
+    if (state.kind !== 'trying') throw new Error('unreachable');
+    for (const stream of [true, false]) {
+      expect(firstByteWaitMs(said, state, { stream, nowMs: 0 })).toBe(30_000);
+      expect(firstByteWaitMs(said, state, { stream, nowMs: 590_000 })).toBe(10_000);
+    }
+  });
+
   it('never exceeds the time left', () => {
     expect(waits(2, true, 590_000)).toBe(10_000);
     expect(waits(1, false, 700_000)).toBe(0);

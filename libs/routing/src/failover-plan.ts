@@ -5,6 +5,8 @@ export interface AttemptTimeouts {
   readonly connectMs: number;
   /** From sending the request to the first content of the answer. */
   readonly firstByteMs: number;
+  /** The operator said `firstByteMs`, so it holds for an answer that comes whole as well. */
+  readonly isFirstByteSet?: boolean;
   /** Longest silence once content flows. */
   readonly idleMs: number;
 }
@@ -165,7 +167,8 @@ function nextUrl(state: Trying): FailoverState {
 
 /**
  * Milliseconds the attempt under way may wait for its first content. An answer that is not streamed
- * is computed whole before its first byte, so it gets at least an equal share of the time left.
+ * is computed whole before its first byte, so it gets at least an equal share of the time left, unless
+ * the operator said how long to wait.
  */
 export function firstByteWaitMs(
   policy: FailoverPolicy,
@@ -173,7 +176,9 @@ export function firstByteWaitMs(
   { stream, nowMs }: { stream: boolean; nowMs: number },
 ): number {
   const leftMs = Math.max(0, state.deadlineMs - nowMs);
-  const ownMs = policy.urls[state.urlIndex]?.firstByteMs ?? leftMs;
-  const shareMs = stream ? 0 : leftMs / (state.order.length - state.position);
+  const url = policy.urls[state.urlIndex];
+  const ownMs = url?.firstByteMs ?? leftMs;
+  const isShared = !stream && url?.isFirstByteSet !== true;
+  const shareMs = isShared ? leftMs / (state.order.length - state.position) : 0;
   return Math.min(leftMs, Math.max(ownMs, shareMs));
 }

@@ -31,6 +31,7 @@ describe('classifyOutcome', () => {
     [{ kind: 'stall' }, 'target_fault'],
     [{ kind: 'stream_error' }, 'target_fault'],
     [{ kind: 'stale_connection' }, 'neutral'],
+    [{ kind: 'deadline' }, 'neutral'],
   ])('%j is %s', (outcome, expected) => {
     expect(classifyOutcome(outcome)).toBe(expected);
   });

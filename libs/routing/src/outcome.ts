@@ -20,6 +20,8 @@ export type AttemptOutcome =
   | { readonly kind: 'stale_connection' }
   /** Nothing came in time. */
   | { readonly kind: 'stall' }
+  /** The answer was still coming when the time for all attempts of the request was over. */
+  | { readonly kind: 'deadline' }
   /** 200, and then an error event instead of content. */
   | { readonly kind: 'stream_error' };
 
@@ -34,6 +36,7 @@ export function classifyOutcome(outcome: AttemptOutcome): OutcomeClass {
     case 'answered':
       return classifyStatus(outcome.status, outcome.errorCode);
     case 'stale_connection':
+    case 'deadline':
       return 'neutral';
     case 'connect_failure':
     case 'transport':

@@ -25,7 +25,8 @@ describe('the audit of the router', () => {
       models: ['m'],
     };
     const silent = { url: upstream.url('stall'), models: ['nobody'] };
-    router = await startTestRouter({ home, router: { backends: { council, silent } } });
+    const dying = { url: upstream.url('die-midway'), models: ['dying'] };
+    router = await startTestRouter({ home, router: { backends: { council, silent, dying } } });
   });
   afterEach(async () => {
     await router.stop();
@@ -55,7 +56,7 @@ describe('the audit of the router', () => {
       ...{ route: 'chat/completions', model: 'm', backend: 'council', url_index: 1 },
       ...{ digest: 'sha256:0123', outcome: 'answered', status: 200, attempts: 2 },
     });
-    expect(line?.['completion_tokens']).toBeGreaterThan(0);
+    expect(line).toMatchObject({ prompt_tokens: 12, completion_tokens: 8 });
     await router.stop();
     const [segment] = listSegments(join(home, 'audit', 'router'));
     const text = readFileSync(segment?.path ?? '', 'utf8');
@@ -65,6 +66,13 @@ describe('the audit of the router', () => {
     expect(content.length).toBeGreaterThan(0);
     expect(text).not.toContain(content);
     expect((await verifyChains(join(home, 'audit')))[0]?.broken).toBeUndefined();
+  });
+
+  it('says nothing of a prompt that nobody counted', async () => {
+    await (await router.post({ ...QUESTION, stream: true })).text();
+    const [line] = await requests(1);
+    expect(line?.['completion_tokens']).toBeGreaterThan(0);
+    expect(line).not.toHaveProperty('prompt_tokens');
   });
 
   it('has a line for what was refused, and for what nobody waited for', async () => {
@@ -80,6 +88,13 @@ describe('the audit of the router', () => {
     expect(refused).not.toHaveProperty('backend');
     expect(cancelled).toMatchObject({ outcome: 'cancelled', backend: 'silent' });
     expect(cancelled).not.toHaveProperty('status');
+  });
+
+  it('says of a stream that died that it was cut, though it ended properly', async () => {
+    const answer = await router.post({ ...QUESTION, model: 'dying', stream: true });
+    expect(await answer.text()).toContain('upstream_failed');
+    const [line] = await requests(1);
+    expect(line).toMatchObject({ outcome: 'cut', status: 200, error_class: 'UND_ERR_SOCKET' });
   });
 
   it('begins with the start, and counts no line as lost', async () => {

@@ -88,7 +88,7 @@ describe('who is refused', () => {
 
   it('is an address where nothing came that could be read as a request', async () => {
     const router = await started({});
-    const large = `GET /v1/models HTTP/1.1\r\nhost: x\r\nx-padding: ${'x'.repeat(64 << 10)}\r\n\r\n`;
+    const large = `GET /v1/models HTTP/1.1\r\nhost: localhost\r\nx-padding: ${'x'.repeat(64 << 10)}\r\n\r\n`;
     expect(await said(router, large)).toContain('431');
     expect(await said(router, 'what is this?\r\n\r\n')).toContain('400');
     const who = { transport: 'plain', address: '127.0.0.1', outcome: 'refused' };

@@ -1,7 +1,12 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { TLSSocket } from 'node:tls';
 import { SanctumError } from '@sanctum/errors';
-import type { Admitted, ServiceAudit, UnreadableRequest } from '@sanctum/service-kit';
+import {
+  presentedKey,
+  type Admitted,
+  type ServiceAudit,
+  type UnreadableRequest,
+} from '@sanctum/service-kit';
 import type { RouterLog } from '../log.js';
 import { routeLabel } from '../metrics.js';
 import { RefusalWindow } from './refusal-window.js';
@@ -120,8 +125,9 @@ export function requestFields(
 }
 
 /** Who was not recognised came from an address, and in some way. */
-function strangerFields({ socket, headers }: IncomingMessage): object {
-  const presentsKey = headers.authorization !== undefined || headers['x-api-key'] !== undefined;
-  const transport = socket instanceof TLSSocket ? 'mtls' : presentsKey ? 'bearer' : 'plain';
+function strangerFields(request: IncomingMessage): object {
+  const { socket } = request;
+  const plain = presentedKey(request) === undefined ? 'plain' : 'bearer';
+  const transport = socket instanceof TLSSocket ? 'mtls' : plain;
   return { transport, address: socket.remoteAddress };
 }

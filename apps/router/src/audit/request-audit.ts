@@ -27,6 +27,7 @@ export interface AnsweredBy {
   readonly digest: string | undefined;
 }
 
+/** `cut`: the answer had begun, and its end did not arrive, or was an error of the router's. */
 type Outcome = 'answered' | 'refused' | 'cut' | 'cancelled';
 
 const DIGEST_HEADER = 'x-sanctum-model-digest';
@@ -56,7 +57,7 @@ export function requestRecord(audited: AuditedRequest): RequestRecord {
     url_index: upstream?.urlIndex,
     upstream_transport: upstream?.transport,
     digest: audited.answer?.digest,
-    outcome: outcomeOf(audited),
+    outcome: outcomeOf(audited, last),
     status: audited.status,
     error_class: errorClassOf(last),
     attempts: health?.attempts.length,
@@ -76,8 +77,12 @@ function errorClassOf(last: AttemptRecord | undefined): string | undefined {
   return last?.errorClass === 'ok' ? undefined : last?.errorClass;
 }
 
-function outcomeOf({ status, wasFinished }: AuditedRequest): Outcome {
+function outcomeOf(
+  { status, wasFinished }: AuditedRequest,
+  last: AttemptRecord | undefined,
+): Outcome {
   if (status === undefined) return 'cancelled';
   if (!wasFinished) return 'cut';
-  return status < 400 ? 'answered' : 'refused';
+  if (status >= 400) return 'refused';
+  return last === undefined || last.outcome.kind === 'answered' ? 'answered' : 'cut';
 }

@@ -1,9 +1,11 @@
 import type { Backend, Upstream } from '../upstream/upstream.js';
+import { upstreamHeaders } from '../upstream/upstream-headers.js';
 
 /** Longest wait for one URL to answer a probe. */
 export const PROBE_TIMEOUT_MS = 2_000;
 /** How long what a probe found is shown again. */
 export const PROBE_FRESH_MS = 2_000;
+const MODELS_PATH = '/models';
 /** Of a list of models; a longer one is ignored. */
 const LIST_BYTES_MAX = 1 << 20;
 
@@ -63,12 +65,12 @@ interface Asked {
 
 /** Any answer below 500 counts: a URL that asks for another credential is there. */
 async function askModels(upstream: Upstream): Promise<Asked> {
-  const { url, authorization } = upstream;
+  const { url } = upstream;
   try {
     const { statusCode, body } = await upstream.pool.request({
       method: 'GET',
-      path: `${upstream.basePath}/models`,
-      headers: authorization === undefined ? {} : { authorization },
+      path: upstream.basePath + MODELS_PATH,
+      headers: upstreamHeaders(upstream, MODELS_PATH),
       signal: AbortSignal.timeout(PROBE_TIMEOUT_MS),
     });
     const text = await readLimited(body);

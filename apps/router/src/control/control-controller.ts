@@ -1,7 +1,10 @@
-import { Controller, Get, Header, Headers, Inject, Param, Query, Res } from '@nestjs/common';
+import type { IncomingMessage } from 'node:http';
+import { Controller, Get, Header, Inject, Param, Query, Req, Res } from '@nestjs/common';
 import { SanctumError } from '@sanctum/errors';
-import { chooseRoute, explainRoute } from '@sanctum/routing';
+import { guard } from '@sanctum/service-kit';
+import type { CallerPolicy } from '../access/callers.js';
 import { describeBackend } from './describe-backend.js';
+import { describeRoute } from './describe-route.js';
 import { listModels, type ListedModel } from './list-models.js';
 import { ROUTER_STATE, type RouterState } from './router-state.js';
 
@@ -56,30 +59,32 @@ export class ControlController {
     };
   }
 
-  /** `?model=…&prompt=…`: what would happen and why; words alone with `Accept: text/plain`. */
+  /**
+   * `?model=…&prompt=…`: what would happen to who asks, and why; words alone with
+   * `Accept: text/plain`.
+   */
   @Get('route')
   @Header('cache-control', 'no-store')
   route(
     @Query() query: Record<string, unknown>,
-    @Headers('accept') accept: string | undefined,
+    @Req() { raw }: { raw: IncomingMessage },
     @Res({ passthrough: true }) reply: Reply,
   ): object | string {
     const model = oneText(query, 'model');
-    const prompt = oneText(query, 'prompt') ?? '';
-    const { table, backends } = this.#state.routes();
-    const routeQuery = { model: model === '' ? undefined : model, prompt: () => prompt };
-    const decision = chooseRoute(table, routeQuery, this.#state.availabilityOf);
-    const explanation = explainRoute(decision);
-    if (accept?.startsWith('text/plain') === true) {
-      reply.type('text/plain; charset=utf-8');
-      return `${explanation.join('\n')}\n`;
-    }
-    const backend = decision.kind === 'routed' ? backends.get(decision.backend) : undefined;
-    const upstreams = backend?.upstreams.map(({ url, defaultModel }) => ({
-      url,
-      model: defaultModel?.name ?? decision.model ?? null,
-    }));
-    return { decision, explanation, upstreams: upstreams ?? [] };
+    const described = describeRoute(this.#state, {
+      model: model === '' ? undefined : model,
+      prompt: oneText(query, 'prompt') ?? '',
+      policy: this.#policyOf(raw),
+    });
+    if (raw.headers.accept?.startsWith('text/plain') !== true) return described;
+    reply.type('text/plain; charset=utf-8');
+    return `${described.explanation.join('\n')}\n`;
+  }
+
+  /** Who asks was let in at the front door, by the same look at the request. */
+  #policyOf(request: IncomingMessage): CallerPolicy | undefined {
+    const { access, instance, callers } = this.#state;
+    return callers.of(guard(request, access, instance).identity);
   }
 
   async #listed(): Promise<readonly ListedModel[]> {

@@ -21,7 +21,8 @@ function backend(behaviour: string, program = upstream): Backend {
   const url = new URL(program.url(behaviour));
   const pool = new Pool(url.origin);
   pools.push(pool);
-  const upstreams = [{ url: url.href, basePath: url.pathname, pool, authorization: undefined }];
+  const dialects = new Set(['chat']);
+  const upstreams = [{ url: url.href, basePath: url.pathname, pool, dialects }];
   return { name: behaviour, upstreams } as unknown as Backend;
 }
 

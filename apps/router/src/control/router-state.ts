@@ -1,3 +1,4 @@
+import type { PlanContext } from '../proxy/plan-request.js';
 import type { ProxyContext } from '../proxy/proxy-context.js';
 import type { BackendProbe } from './backend-probe.js';
 import type { ModelLists } from './model-lists.js';
@@ -5,10 +6,10 @@ import type { ModelLists } from './model-lists.js';
 export const ROUTER_STATE = Symbol('sanctum.router.state');
 
 /** What the control endpoints show. */
-export interface RouterState extends Pick<
-  ProxyContext,
-  'routes' | 'availabilityOf' | 'health' | 'admission' | 'callers'
-> {
+export interface RouterState
+  extends
+    PlanContext,
+    Pick<ProxyContext, 'access' | 'instance' | 'callers' | 'health' | 'admission'> {
   readonly probe: BackendProbe;
   readonly models: ModelLists;
 }

@@ -242,6 +242,31 @@ describe('a backend that speaks the dialect', () => {
     });
   });
 
+  it('counts tokens and lists its models with the same key and version', async () => {
+    const council = {
+      url: upstream.url('zoo-anthropic'),
+      dialects: ['chat', 'messages'],
+      api_key_env: 'KEY',
+    };
+    const environment = { KEY: 'sk-anthropic' };
+    const alone = await startTestRouter({ router: { backends: { council } }, environment });
+    try {
+      const client = new Anthropic({ baseURL: alone.url, apiKey: 'none', maxRetries: 0 });
+      const counted = { model: 'claude-zoo', messages: QUESTION };
+      expect(await client.messages.countTokens(counted)).toEqual({ input_tokens: 12 });
+      expect(received().headers).toMatchObject({ 'x-api-key': 'sk-anthropic' });
+      const listed = (await (await alone.get('/v1/models')).json()) as { data: { id: string }[] };
+      expect(listed.data.map(({ id }) => id)).toEqual(['council', 'claude-zoo']);
+      const { headers } = received();
+      expect(headers).toMatchObject({
+        'x-api-key': 'sk-anthropic',
+        'anthropic-version': '2023-06-01',
+      });
+    } finally {
+      await alone.stop();
+    }
+  });
+
   it('streams untouched', async () => {
     const message = await anthropic.messages.stream(asked).finalMessage();
     expect(message).toMatchObject({ id: 'msg_native', content: [{ text: ANSWER }] });

@@ -4,6 +4,8 @@ import { messagesError, translate, type Translation } from '@sanctum/dialects';
 import type { ErrorEnvelope } from '@sanctum/errors';
 import type { RouterLimits } from '../limits.js';
 import type { Upstream } from '../upstream/upstream.js';
+import { pathOf } from '../proxy/request-path.js';
+import { upstreamHeaders } from '../upstream/upstream-headers.js';
 import { TranslatedResponse } from './translated-response.js';
 
 type OtherDialect = Exclude<Dialect, 'chat'>;
@@ -37,8 +39,7 @@ export function openEdge(client: Client): Edge | undefined {
 
 function edgeDialect(method: string | undefined, target: string): OtherDialect | undefined {
   if (method !== 'POST') return undefined;
-  const query = target.indexOf('?');
-  const path = query < 0 ? target : target.slice(0, query);
+  const path = pathOf(target);
   if (path === DIALECT_PATHS.messages) return 'messages';
   return path === DIALECT_PATHS.responses ? 'responses' : undefined;
 }
@@ -76,11 +77,11 @@ export class Edge {
   outgoing(upstream: Upstream, { request, target, body }: ClientRequest): Outgoing {
     if (upstream.dialects.has(this.#dialect)) {
       this.response.passThrough();
-      return { target, body, headers: nativeHeaders(this.#dialect, upstream, request) };
+      return { target, body, headers: upstreamHeaders(upstream, target, request.headers) };
     }
     const { translation, chatBody } = this.#translated(body);
     this.response.translate(translation);
-    const headers = [...credentialHeaders(upstream), ...TRANSLATED_HEADERS];
+    const headers = [...upstreamHeaders(upstream, DIALECT_PATHS.chat), ...TRANSLATED_HEADERS];
     return { target: DIALECT_PATHS.chat, body: chatBody, headers };
   }
 
@@ -111,7 +112,7 @@ export function outgoingTo(
   body: Buffer,
 ): Outgoing {
   if (edge !== undefined) return edge.outgoing(upstream, { request, target, body });
-  return { target, body, headers: credentialHeaders(upstream) };
+  return { target, body, headers: upstreamHeaders(upstream, target, request.headers) };
 }
 
 /** What was sent is JSON now, and what comes back must be readable. */
@@ -123,26 +124,4 @@ export function replaceHeaders(headers: readonly string[], own: readonly string[
   const names = new Set(own.filter((_, index) => index % 2 === 0));
   const kept = headers.filter((_, index) => !names.has(headers[index - (index % 2)] ?? ''));
   return [...kept, ...own];
-}
-
-function credentialHeaders({ authorization }: Upstream): string[] {
-  return authorization === undefined ? [] : ['authorization', authorization];
-}
-
-const ANTHROPIC_VERSION = '2023-06-01';
-
-/** Anthropic itself takes a key in `x-api-key` alone; others that speak its dialect take either. */
-function nativeHeaders(
-  dialect: OtherDialect,
-  upstream: Upstream,
-  request: IncomingMessage,
-): string[] {
-  const { authorization } = upstream;
-  if (dialect !== 'messages') return credentialHeaders(upstream);
-  const version = 'anthropic-version';
-  const headers = request.headers[version] === undefined ? [version, ANTHROPIC_VERSION] : [];
-  if (authorization === undefined) return headers;
-  headers.push('x-api-key', authorization.slice('Bearer '.length));
-  const isAnthropic = new URL(upstream.url).hostname.endsWith('.anthropic.com');
-  return isAnthropic ? headers : [...headers, 'authorization', authorization];
 }

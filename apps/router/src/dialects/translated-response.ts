@@ -1,5 +1,6 @@
 import type { ServerResponse } from 'node:http';
 import {
+  DIALECT_LIMITS,
   messagesError,
   type AnswerStamp,
   type AnswerStream,
@@ -14,10 +15,16 @@ import { headerOf, withoutContentHeaders } from './flat-headers.js';
 import { readJsonAnswer, completionAsChunks } from './whole-answer.js';
 import { WrappedResponse } from './wrapped-response.js';
 
+/** Of the upstream's stream, until it is over or has failed. */
+interface Events {
+  readonly decoder: EventStreamDecoder;
+  readonly stream: AnswerStream;
+}
+
 export interface TranslatedResponseOptions {
   readonly dialect: Exclude<Dialect, 'chat'>;
   readonly requestId: string;
-  readonly limits: Pick<RouterLimits, 'translatedAnswerBytesMax' | 'eventBytesMax'>;
+  readonly limits: Pick<RouterLimits, 'translatedAnswerBytesMax'>;
 }
 
 type Mode =
@@ -38,8 +45,7 @@ export class TranslatedResponse extends WrappedResponse implements ClientRespons
   #translation: Translation | undefined;
   #held: Buffer[] = [];
   #heldBytes = 0;
-  readonly #decoder = new EventStreamDecoder();
-  #stream: AnswerStream | undefined;
+  #events: Events | undefined;
 
   constructor(response: ServerResponse, options: TranslatedResponseOptions) {
     super(response);
@@ -106,7 +112,7 @@ export class TranslatedResponse extends WrappedResponse implements ClientRespons
       case 'stream': {
         const rest = chunk === undefined ? '' : this.#translated(chunk);
         this.#mode = 'over';
-        this.inner.end(rest + (this.#stream?.end() ?? ''));
+        this.inner.end(rest + (this.#events?.stream.end() ?? ''));
         return;
       }
       case 'whole':
@@ -168,23 +174,28 @@ export class TranslatedResponse extends WrappedResponse implements ClientRespons
   }
 
   #beginStream(translation: Translation): void {
-    this.#stream = translation.openStream(this.#stamp());
+    const stream = translation.openStream(this.#stamp());
+    this.#events = { decoder: new EventStreamDecoder(), stream };
     this.inner.writeHead(this.status, streamHeaders(this.headers));
   }
 
-  /** Events for the client; a fault of the upstream ends the stream with one of its own. */
+  /**
+   * Events for the client; a fault of the upstream ends the stream with one of its own, and what
+   * follows is neither kept nor looked at.
+   */
   #translated(chunk: Buffer | string): string {
-    const stream = this.#stream;
-    if (stream === undefined) return '';
+    if (this.#events === undefined) return '';
+    const { decoder, stream } = this.#events;
     let out = '';
     try {
-      for (const { data } of this.#decoder.push(Buffer.from(chunk))) out += stream.push(data);
-      const { eventBytesMax } = this.#options.limits;
-      if (this.#decoder.heldBytes > eventBytesMax) {
-        throw new SanctumError('upstream_failed', `An event exceeds ${eventBytesMax} bytes.`);
+      for (const { data } of decoder.push(Buffer.from(chunk))) out += stream.push(data);
+      const { eventBytes } = DIALECT_LIMITS;
+      if (decoder.heldBytes > eventBytes) {
+        throw new SanctumError('upstream_failed', `An event exceeds ${eventBytes} bytes.`);
       }
       return out;
     } catch (error) {
+      this.#events = undefined;
       return out + stream.fail(toEnvelope(error, 'router').body.error);
     }
   }

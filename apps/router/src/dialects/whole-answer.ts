@@ -1,4 +1,5 @@
 import { brotliDecompressSync, gunzipSync, inflateSync, type ZlibOptions } from 'node:zlib';
+import { withCallsApart } from '@sanctum/dialects';
 import { SanctumError } from '@sanctum/errors';
 
 /**
@@ -42,7 +43,7 @@ export function completionAsChunks(completion: unknown): string[] {
   if (!Array.isArray(choices)) return [JSON.stringify(completion ?? null)];
   const streamed = choices.map((choice: unknown) => {
     const { message, ...others } = (choice ?? {}) as Record<string, unknown>;
-    return { ...others, delta: message };
+    return { ...others, delta: withCallsApart(message) };
   });
   return [JSON.stringify({ ...rest, choices: streamed }), '[DONE]'];
 }

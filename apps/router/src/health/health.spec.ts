@@ -1,4 +1,6 @@
+import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
@@ -12,7 +14,12 @@ const STREAM = { ...CHAT, stream: true };
 const NOWHERE = 'http://127.0.0.1:1/v1';
 
 interface ShownUrl {
-  readonly breakers: readonly { model: string; state: string; faults?: number }[];
+  readonly breakers: readonly {
+    model: string;
+    state: string;
+    faults?: number;
+    probe_from?: string;
+  }[];
   readonly cooling_until: string | null;
   readonly latency_ema_s: number | null;
   readonly last_error: { class: string } | null;
@@ -80,6 +87,16 @@ describe('the health of backends', () => {
       expect(
         await bench.router.metric('sanctum_router_breaker_state{backend="council",url_index="0"}'),
       ).toBe(2);
+    });
+
+    it('that keeps the primary from being asked does not hide that a fallback answers', async () => {
+      await start(backend(['status-500', 'well']));
+      await askTimes(7);
+      expect(asked('status-500')).toBe(5);
+      await ask(STREAM);
+      const fallbacks = 'sanctum_router_backend_fallback_total{backend="council"}';
+      expect(await bench.router.metric(fallbacks)).toBe(8);
+      expect(bench.router.failovers).toHaveLength(5);
     });
 
     it('lets one probe pass when its time is over, and closes when that is answered', async () => {
@@ -215,11 +232,80 @@ describe('the health of backends', () => {
     });
   });
 
-  describe('a 429', () => {
-    it('puts a URL behind the others for as long as it asks', async () => {
-      await start(backend(['status-429', 'well']));
+  describe('a 5xx whose request found no end', () => {
+    /** Leaves while the second URL is asked. */
+    async function askAndLeave(): Promise<void> {
+      const leave = new AbortController();
+      const gone = bench.router.post(CHAT, { signal: leave.signal });
+      while ((await bench.upstream.nextRequest()).behaviour !== 'stall');
+      leave.abort();
+      await expect(gone).rejects.toThrow();
+    }
+    const breaker = async (urlIndex = 0) => (await shown()).urls[urlIndex]?.breakers[0];
+
+    it('counts when the client leaves during the next URL', async () => {
+      await start(backend(['status-500', 'stall']));
+      await askAndLeave();
+      await waitUntil(async () => (await shown()).urls[1]?.in_flight === 0, {
+        what: 'the client has gone',
+      });
+      expect(await breaker()).toMatchObject({ state: 'closed', faults: 1 });
+    });
+
+    it('ends a probe, though its client leaves', async () => {
+      await start(backend(['status-500', 'stall'], { breaker: { faults: 1, open_s: 0.2 } }));
+      await askAndLeave();
+      await waitUntil(async () => (await breaker())?.state === 'open', { what: 'it is open' });
+      await waitUntil(
+        async () => {
+          await askAndLeave();
+          return asked('status-500') === 2;
+        },
+        { what: 'a probe is answered with 500' },
+      );
+      await waitUntil(async () => (await breaker())?.state === 'open', {
+        what: 'it is open again',
+      });
+    });
+
+    it('counts when the next URL is left out, because its probe is under way', async () => {
+      const dying = createServer((socket) => socket.destroy()).listen(0, '127.0.0.1');
+      await once(dying, 'listening');
+      const { port } = dying.address() as AddressInfo;
+      const urls = [`http://127.0.0.1:${port}/gated-json/v1`];
+      const settings = { breaker: { faults: 1, open_s: 2 } };
+      await start(backend(['loading', ...urls], settings));
+      expect((await ask()).status).toBe(503);
+      const { probe_from = '' } = (await breaker(1)) ?? {};
+      dying.close();
+      await once(dying, 'close');
+      const again = await UpstreamProgram.start({ port });
+      bench.router.rewrite({ backends: { council: backend(['gated-500', ...urls], settings) } });
+      await waitUntil(() => bench.router.logged('config_reloaded').length > 0, {
+        what: 'the reload',
+      });
+      await waitUntil(() => Date.now() > Date.parse(probe_from), { what: 'its probe is due' });
+      const asking = [bench.router.post(CHAT), bench.router.post(CHAT)];
+      await waitUntil(() => asked('gated-500') === 2, { what: 'both are asked' });
+      expect(await breaker()).toBeUndefined();
+      const probe = again.nextRequest();
+      bench.upstream.release();
+      const refused = await Promise.race(asking);
+      expect([refused.status, await refused.text()]).toEqual([500, expect.any(String)]);
+      expect(await breaker()).toMatchObject({ state: 'open', last_fault: 'failure' });
+      // What is held can be released once it is there.
+      await probe;
+      again.release();
+      expect((await Promise.all(asking)).map(({ status }) => status).sort()).toEqual([200, 500]);
+      await again.kill();
+    });
+  });
+
+  describe('a 429, or a 408, that asks to wait', () => {
+    it.each(['status-429', 'status-408'])('puts a URL behind the others: %s', async (asking) => {
+      await start(backend([asking, 'well']));
       expect(await askTimes(3)).toEqual(['1', '1', '1']);
-      expect(asked('status-429')).toBe(1);
+      expect(asked(asking)).toBe(1);
       expect((await shown()).urls[0]).toMatchObject({
         breakers: [],
         cooling_until: expect.any(String),
@@ -344,6 +430,15 @@ describe('the health of backends', () => {
       });
     });
 
+    it('counts the bytes of a plain answer without usage, four for a token', async () => {
+      await start(backend(['says-no-usage'], { daily_cap_completion_tokens: 1_000 }));
+      const answer = await bench.router.post(CHAT);
+      const { choices } = (await answer.json()) as { choices: [{ message: { content: string } }] };
+      const { content } = choices[0].message;
+      expect(content.length).toBeGreaterThan(1_000);
+      expect((await shown()).budget?.used_tokens).toBe(Math.ceil(content.length / 4));
+    });
+
     it('that is spent is passed over for another backend', async () => {
       const cloud = backend(['says-usage'], { daily_cap_completion_tokens: 1 });
       const home = { url: bench.upstream.url('well') };
@@ -364,7 +459,9 @@ describe('the health of backends', () => {
     beforeEach(() => {
       home = mkdtempSync(join(tmpdir(), 'sanctum-router-health-'));
     });
-    afterEach(() => {
+    afterEach(async () => {
+      // A router that stops writes what it keeps.
+      await bench.stopRouter();
       rmSync(home, { recursive: true, force: true });
     });
     const council = (): object =>

@@ -33,7 +33,7 @@ export interface EndedAttempt {
   readonly outcome: AttemptOutcome;
   readonly errorClass: string;
   readonly waitedMs: number;
-  /** Of a 429. */
+  /** Of a 429 or 408. */
   readonly retryAfter: string | undefined;
   /** Until its first content; undefined when there was none. */
   readonly firstContentMs: number | undefined;
@@ -61,7 +61,8 @@ export interface AskedFor {
 /** What one request may do, and what it has to tell about the URLs it was sent to. */
 export class RequestHealth {
   readonly attempts: AttemptRecord[] = [];
-  promptTokens = 0;
+  /** Undefined until an answer said it: no prompt is counted here. */
+  promptTokens: number | undefined;
   completionTokens = 0;
   /** What the last answer that could be read says of itself. */
   report: AnswerReport | undefined;
@@ -144,7 +145,7 @@ export class RequestHealth {
     this.attempts.push(record);
     if (outcome.kind !== 'stale_connection') this.#passing = undefined;
     this.#count(end.report);
-    if (outcome.kind === 'answered' && outcome.status === 429) this.#cool(passing, end.retryAfter);
+    if (asksToWait(outcome)) this.#cool(passing, end.retryAfter);
     if (record.class === 'success') {
       this.#recordAnswer({ passing, record }, end);
     } else if (outcome.kind === 'answered' && record.class === 'target_fault') {
@@ -166,13 +167,13 @@ export class RequestHealth {
     this.#passing.url.inFlight--;
   }
 
-  /** The client is gone: nothing is known but the tokens that were made. */
+  /** The client is gone: of this attempt nothing is known but the tokens that were made. */
   cancelled(report: AnswerReport | undefined): void {
     if (!this.#isUnderWay || this.#passing === undefined) return;
     this.#isUnderWay = false;
     this.#passing.url.inFlight--;
     this.#count(report);
-    this.#release();
+    this.settle();
   }
 
   /** No other URL will be asked any more: what the 5xx of this request mean is decided. */
@@ -241,7 +242,9 @@ export class RequestHealth {
   #count(report: AnswerReport | undefined): void {
     if (report === undefined) return;
     this.report = report;
-    this.promptTokens += report.promptTokens ?? 0;
+    if (report.promptTokens !== undefined) {
+      this.promptTokens = (this.promptTokens ?? 0) + report.promptTokens;
+    }
     this.completionTokens += report.completionTokens;
     this.#registry.spend(this.#bound, report.completionTokens);
   }
@@ -249,6 +252,10 @@ export class RequestHealth {
 
 const FAULT = { outcomeClass: 'target_fault', fault: 'failure' } as const;
 const NEUTRAL = { outcomeClass: 'neutral', fault: 'failure' } as const;
+
+function asksToWait(outcome: AttemptOutcome): boolean {
+  return outcome.kind === 'answered' && (outcome.status === 429 || outcome.status === 408);
+}
 
 function faultOf({ outcome, finding }: AttemptRecord): FaultKind {
   if (outcome.kind === 'connect_failure') return 'no_connection';

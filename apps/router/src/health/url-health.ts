@@ -79,7 +79,7 @@ export class UrlHealth {
     return change;
   }
 
-  /** After a 429, with its Retry-After. */
+  /** After a 429 or 408, with its Retry-After. */
   cool(retryAfter: string | undefined, nowMs: number): void {
     this.coolUntilMs = nowMs + coolDownMs(retryAfter, this.#resilience.coolDown, nowMs);
   }

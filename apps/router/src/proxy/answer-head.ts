@@ -46,12 +46,23 @@ const OWN_ANSWER_HEADERS: ReadonlySet<string> = new Set([
   'x-sanctum-model-unknown',
 ]);
 
-/** The head of a backend's answer for the client, as a flat list; `writeHead` takes it so. */
+export function isEventStream(headers: AnswerHeaders): boolean {
+  const type = headers['content-type'];
+  return typeof type === 'string' && type.toLowerCase().startsWith('text/event-stream');
+}
+
+/**
+ * The head of a backend's answer for the client, as a flat list; `writeHead` takes it so. What an
+ * event stream says of its length is left out: it may end with an event of the router's own, or
+ * lose some.
+ */
 export function answerHeaders(headers: AnswerHeaders, provenance: Provenance): string[] {
+  const isStream = isEventStream(headers);
   const flat = provenanceHeaders(provenance);
   const listed = listedInConnection(headers.connection);
   for (const name in headers) {
     if (OWN_ANSWER_HEADERS.has(name) || listed?.has(name) === true) continue;
+    if (isStream && name === 'content-length') continue;
     const value = headers[name];
     if (typeof value === 'string') flat.push(name, value);
     else if (value !== undefined) for (const one of value) flat.push(name, one);

@@ -8,7 +8,7 @@ import {
 import type { Dispatcher } from 'undici';
 import type { RouterLimits } from '../limits.js';
 import type { Upstream } from '../upstream/upstream.js';
-import type { AnswerHeaders } from './answer-head.js';
+import { isEventStream, type AnswerHeaders } from './answer-head.js';
 import { failureClass, outcomeOfError } from './attempt-failure.js';
 import { HeldAnswer } from './held-answer.js';
 import type { Relay } from './relay.js';
@@ -130,12 +130,13 @@ export class Attempt implements Dispatcher.DispatchHandler, Watched {
     this.#headers = headers;
     const { detectors } = this.#owner;
     const isReadable = headers['content-encoding'] === undefined;
+    const form = isEventStream(headers) ? 'events' : 'body';
     if (detectors !== undefined && isReadable && status < 300) {
-      this.#inspector = new AnswerInspector(detectors);
+      this.#inspector = new AnswerInspector(detectors, form);
     }
     if (status >= 400) {
       this.#phase = 'error';
-    } else if (!this.#isEventStream()) {
+    } else if (form === 'body') {
       this.#phase = 'holding';
     } else {
       this.#phase = 'preamble';
@@ -192,11 +193,6 @@ export class Attempt implements Dispatcher.DispatchHandler, Watched {
     this.#end(outcomeOfError(error, seen), undefined, failureClass(error));
   }
 
-  #isEventStream(): boolean {
-    const type = this.#headers['content-type'];
-    return typeof type === 'string' && type.toLowerCase().startsWith('text/event-stream');
-  }
-
   #onPreamble(chunk: Buffer): void {
     this.#hold(chunk);
     const verdict = this.#detector?.push(chunk) ?? 'content';
@@ -246,12 +242,19 @@ export class Attempt implements Dispatcher.DispatchHandler, Watched {
   }
 
   overdue(): void {
-    if (this.#paused && performance.now() < this.#deadlineMs) {
+    const kind = this.#isOutOfTime ? 'deadline' : 'stall';
+    if (this.#paused && kind === 'stall') {
       this.#owner.clientStalled();
       return;
     }
-    this.#end({ kind: 'stall' }, undefined, 'stall');
+    this.#end({ kind }, undefined, kind);
     this.#controller?.abort(CANCELLED);
+  }
+
+  /** The answer had been coming, and what it is due by is the deadline, not a sign of life. */
+  get #isOutOfTime(): boolean {
+    const isComing = this.#phase === 'relaying' || this.#phase === 'holding';
+    return isComing && this.#dueMs === this.#deadlineMs;
   }
 
   #alive(): void {

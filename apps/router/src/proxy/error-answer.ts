@@ -96,9 +96,17 @@ function withErrorBody(headers: readonly string[], bytes: number): string[] {
 
 /** What a client reads in place of the rest of its stream. */
 export function brokenStream(backend: string, outcome: AttemptOutcome): SanctumError {
-  return outcome.kind === 'stall'
-    ? new SanctumError('upstream_timeout', `Backend "${backend}" went silent mid-answer.`)
-    : new SanctumError('upstream_failed', `Backend "${backend}" broke off mid-answer.`);
+  switch (outcome.kind) {
+    case 'stall':
+      return new SanctumError('upstream_timeout', `Backend "${backend}" went silent mid-answer.`);
+    case 'deadline':
+      return new SanctumError(
+        'upstream_timeout',
+        `Backend "${backend}" was still answering when the time for the request (total_s) was over.`,
+      );
+    default:
+      return new SanctumError('upstream_failed', `Backend "${backend}" broke off mid-answer.`);
+  }
 }
 
 /**

@@ -15,25 +15,21 @@ import { outgoingTo, replaceHeaders } from '../dialects/edge.js';
 import { answerThrough } from '../thinking/answer-through.js';
 import { routeLabel } from '../metrics.js';
 import type { RouterLimits } from '../limits.js';
+import type { Upstream } from '../upstream/upstream.js';
 import { endedAttempt } from './ended-attempt.js';
-import { answerHeaders, provenanceOf, type AnswerHeaders } from './answer-head.js';
+import { answerHeaders, isEventStream, provenanceOf, type AnswerHeaders } from './answer-head.js';
 import { Attempt, type AttemptEnd, type AttemptOwner } from './attempt.js';
 import { brokenStream, withErrorTraits, sendBackendError, sendError } from './error-answer.js';
 import type { ExchangeStart } from './exchange-start.js';
 import { FailoverTrail } from './failover-trail.js';
 import { sendWhole, type HeldAnswer } from './held-answer.js';
-import {
-  bodyFor,
-  isConversation,
-  isInterpreted,
-  planRequest,
-  type PlannedRequest,
-} from './plan-request.js';
+import { bodyFor, planRequest, type PlannedRequest } from './plan-request.js';
 import type { ProxyContext } from './proxy-context.js';
 import { Relay } from './relay.js';
 import { RequestAccount } from './request-account.js';
 import { RequestBody } from './request-body.js';
 import { callerHeaders, forwardedHeaders } from './request-head.js';
+import { isConversation, isInterpreted, pathOf } from './request-path.js';
 import type { StallWatch } from './stall-watch.js';
 
 /** One client request: reads it, plans it, runs attempts until one answers, and accounts for it. */
@@ -57,9 +53,8 @@ export class Exchange implements AttemptOwner {
     this.#context = context;
     this.#start = start;
     this.#account = new RequestAccount(context.tracing?.begin(start.request));
-    const query = start.target.indexOf('?');
-    this.#path = query < 0 ? start.target : start.target.slice(0, query);
-    this.holdsPreamble = isInterpreted(this.#path);
+    this.#path = pathOf(start.target);
+    this.holdsPreamble = start.request.method === 'POST' && isInterpreted(this.#path);
     this.#requestBody = new RequestBody(context, {
       complete: (body) => this.#onBody(body),
       refused: (error) => this.#refuse(error),
@@ -89,16 +84,15 @@ export class Exchange implements AttemptOwner {
     this.#state = startStreaming(this.#state);
     this.#answered = true;
     this.#health?.settle();
-    this.#trail?.won(attempt.upstream);
+    this.#won(attempt.upstream);
     const headers = answerHeaders(
       head.headers,
       provenanceOf(this.#start, this.#plan, attempt.upstream.urlIndex),
     );
     response.writeHead(head.status, headers);
     this.#account.contentSent(attempt.upstream.urlIndex, head.headers);
-    const type = head.headers['content-type'];
     return new Relay(response, {
-      events: typeof type === 'string' && type.toLowerCase().startsWith('text/event-stream'),
+      events: isEventStream(head.headers),
       eventBytesMax: this.limits.eventBytesMax,
       errorEvent: this.#start.edge?.errorEvent,
     });
@@ -137,7 +131,7 @@ export class Exchange implements AttemptOwner {
         return;
       case 'returned':
         if (end.answer !== undefined) {
-          this.#trail?.won(upstream);
+          this.#won(upstream);
           this.#sendHeld(upstream.urlIndex, end.answer);
         }
         this.#tellHealth(attempt, end);
@@ -250,7 +244,15 @@ export class Exchange implements AttemptOwner {
     sendBackendError(response, answer, { headers, backend });
   }
 
+  /** Also where the primary was not asked at all: its breaker is open, or it cools down. */
+  #won(upstream: Upstream): void {
+    if (upstream.urlIndex === 0) return;
+    this.#context.metrics.fallbacks.inc({ backend: upstream.backend });
+    this.#trail?.won(upstream);
+  }
+
   #exhausted(plan: PlannedRequest): void {
+    this.#health?.settle();
     const trail = this.#trailOf(plan);
     trail.lost();
     const held = trail.bestAnswer;

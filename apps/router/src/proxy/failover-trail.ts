@@ -63,9 +63,8 @@ export class FailoverTrail {
     );
   }
 
-  /** The answer comes from `winner`; told, off the request's path, when that is not the primary. */
+  /** The answer comes from `winner`, which is not the primary; told off the request's path. */
   won(winner: Upstream): void {
-    if (winner.urlIndex === 0) return;
     const [primary] = this.#backend.upstreams;
     const errorClass = this.#failures[0]?.end.errorClass ?? 'unknown';
     const elapsedMs = Math.round(performance.now() - this.#request.startedMs);
@@ -80,7 +79,6 @@ export class FailoverTrail {
       },
       'failed over from primary',
     );
-    this.#context.metrics.fallbacks.inc({ backend: this.#backend.name });
     const event = {
       backend: this.#backend.name,
       url: primary.url,
@@ -123,7 +121,8 @@ export class FailoverTrail {
     const tried = this.#failures
       .map(({ upstream, end }) => `URL ${upstream.urlIndex}: ${end.errorClass}`)
       .join(', ');
-    const isTimeout = this.#failures.at(-1)?.end.outcome.kind === 'stall';
+    const kind = this.#failures.at(-1)?.end.outcome.kind;
+    const isTimeout = kind === 'stall' || kind === 'deadline';
     return new SanctumError(
       isTimeout ? 'upstream_timeout' : 'upstream_failed',
       `No upstream of backend "${this.#backend.name}" answered (${tried}).`,

@@ -5,7 +5,8 @@ import { openEdge } from '../dialects/edge.js';
 import { sendError } from './error-answer.js';
 import { Exchange } from './exchange.js';
 import type { ProxyContext } from './proxy-context.js';
-import { pathBelowV1, requestIdOf } from './request-head.js';
+import { requestIdOf } from './request-head.js';
+import { isLookAlike, pathBelowV1, pathOf } from './request-path.js';
 
 export type RequestHandler = (request: IncomingMessage, response: ServerResponse) => void;
 
@@ -32,9 +33,14 @@ export function openFrontDoor(context: ProxyContext, control: RequestHandler): R
     const below = pathBelowV1(target);
     if (below === undefined) {
       refuse(context, { caller, request, response }, UNSAFE_PATH);
-    } else if (isControl(request.method, below)) {
+      return;
+    }
+    const path = pathOf(below);
+    if (isControl(request.method, path)) {
       context.refusals.watch(caller, request, response);
       control(request, response);
+    } else if (isLookAlike(path)) {
+      refuse(context, { caller, request, response }, LOOSE_PATH);
     } else {
       proxy(context, caller, { request, response, target: below });
     }
@@ -43,7 +49,13 @@ export function openFrontDoor(context: ProxyContext, control: RequestHandler): R
 
 const UNSAFE_PATH = new SanctumError(
   'invalid_request',
-  'The path contains dot segments, empty segments or backslashes.',
+  'The path contains dot segments, empty segments, backslashes, or characters that are ' +
+    'percent-encoded and need not be.',
+);
+const LOOSE_PATH = new SanctumError(
+  'invalid_request',
+  'Some servers would read this path as another one: write it in lower case, without a trailing ' +
+    'slash, parameters or percent-encoding.',
 );
 
 interface Incoming {
@@ -97,9 +109,7 @@ function refuse(
   refusals.atDoor({ requestId, request, caller, target, status, code: error.code });
 }
 
-function isControl(method: string | undefined, below: string): boolean {
-  const query = below.indexOf('?');
-  const path = query < 0 ? below : below.slice(0, query);
+function isControl(method: string | undefined, path: string): boolean {
   if (CONTROL_PATHS.has(path)) return true;
   return (method === 'GET' || method === 'HEAD') && path.startsWith('/models/');
 }

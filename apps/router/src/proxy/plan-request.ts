@@ -18,6 +18,7 @@ import {
 import type { CallerPolicy } from '../access/callers.js';
 import type { RouterLimits } from '../limits.js';
 import type { ActiveRoutes, Backend } from '../upstream/upstream.js';
+import { isInterpreted, namesModel } from './request-path.js';
 
 /** What a choice depends on besides the request. */
 export interface PlanContext {
@@ -36,18 +37,6 @@ export interface PlannedRequest {
   readonly stream: boolean;
   /** The body is a JSON object, so it may have a `model`. */
   readonly hasModel: boolean;
-}
-
-const CONVERSATIONS: ReadonlySet<string> = new Set(Object.values(DIALECT_PATHS));
-
-/** Paths that take what was said so far and answer with the next turn. */
-export function isConversation(path: string): boolean {
-  return CONVERSATIONS.has(path);
-}
-
-/** Paths whose bodies and streams the router understands. */
-export function isInterpreted(path: string): boolean {
-  return path === '/completions' || isConversation(path);
 }
 
 /**
@@ -92,7 +81,7 @@ export function planRequest(
 }
 
 /** Choice that is left to the router keeps within what the caller may use; a name is taken as it is. */
-function availabilityFor(
+export function availabilityFor(
   { availabilityOf }: PlanContext,
   model: string | undefined,
   policy: CallerPolicy | undefined,
@@ -124,11 +113,6 @@ function formModel(request: IncomingMessage, path: string, body: Buffer): string
   if (!path.startsWith('/audio/')) return undefined;
   const model = multipartField(body, request.headers['content-type'] ?? '', 'model');
   return model === '' ? undefined : model;
-}
-
-/** Elsewhere a JSON body is none of the router's business. */
-function namesModel(path: string): boolean {
-  return isInterpreted(path) || path === '/embeddings' || path.startsWith('/audio/');
 }
 
 function isJson(request: IncomingMessage, path: string, body: Buffer): boolean {

@@ -100,8 +100,9 @@ function sayAttempts(metrics: RouterMetrics, backend: string, health: RequestHea
     metrics.backendDuration.observe({ backend }, waitedMs / 1_000);
     if (finding !== undefined) metrics.findings.inc({ backend, finding });
   }
-  if (health.promptTokens > 0) metrics.tokensIn.inc({ backend }, health.promptTokens);
-  if (health.completionTokens > 0) metrics.tokensOut.inc({ backend }, health.completionTokens);
+  const { promptTokens, completionTokens } = health;
+  if (promptTokens !== undefined) metrics.tokensIn.inc({ backend }, promptTokens);
+  if (completionTokens > 0) metrics.tokensOut.inc({ backend }, completionTokens);
   return upstreamMs;
 }
 

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { describe, expect, it } from '@jest/globals';
-import { forwardedHeaders, pathBelowV1, requestIdOf } from './request-head.js';
+import { forwardedHeaders, requestIdOf } from './request-head.js';
 
 function requestWith(rawHeaders: string[]): IncomingMessage {
   const headers: Record<string, string> = {};
@@ -26,33 +26,5 @@ describe('requestIdOf', () => {
     expect(requestIdOf(requestWith(['X-Request-ID', 'req_1.a-b:c']))).toBe('req_1.a-b:c');
     expect(requestIdOf(requestWith(['X-Request-ID', 'a b']))).toMatch(/^[0-9a-f-]{36}$/);
     expect(requestIdOf(requestWith([]))).toMatch(/^[0-9a-f-]{36}$/);
-  });
-});
-
-describe('pathBelowV1', () => {
-  it.each([
-    ['/v1/chat/completions', '/chat/completions'],
-    ['/v1/files?x=../y', '/files?x=../y'],
-    ['/v1/files/a..b/.c', '/files/a..b/.c'],
-    ['/v1/models/org%2Fname', '/models/org%2Fname'],
-    ['/v1/', '/'],
-  ])('%s becomes %s', (target, expected) => {
-    expect(pathBelowV1(target)).toBe(expected);
-  });
-
-  it.each([
-    '/v1',
-    '/v2/chat',
-    'http://evil/v1/chat',
-    '/v1/..',
-    '/v1/../x',
-    '/v1/./x',
-    '/v1/%2e%2E/x',
-    '/v1/a%2f..%2fx',
-    '/v1/a%5c..%5cx',
-    '/v1//x',
-    '/v1/a\\x',
-  ])('%s is refused', (target) => {
-    expect(pathBelowV1(target)).toBeUndefined();
   });
 });

@@ -22,6 +22,8 @@ const OWN_REQUEST_HEADERS: ReadonlySet<string> = new Set([
   'authorization',
   'x-api-key',
   'cookie',
+  'origin',
+  'referer',
   'x-request-id',
   // An answer must be readable to find its first content.
   'accept-encoding',
@@ -58,19 +60,6 @@ export function forwardedHeaders(request: IncomingMessage, requestId: string): s
  */
 export function callerHeaders({ client }: Admitted, transport: Transport): string[] {
   return transport === 'mtls' ? ['x-sanctum-client', client] : [];
-}
-
-/**
- * What follows `/v1` in a request target, query included; undefined when it is not below `/v1/` or
- * could be read as leaving it (dot segments, also percent-encoded, and backslashes).
- */
-export function pathBelowV1(target: string): string | undefined {
-  if (!target.startsWith('/v1/')) return undefined;
-  const query = target.indexOf('?');
-  const path = query < 0 ? target : target.slice(0, query);
-  const plain = path.includes('%') ? path.replace(/%2e/gi, '.').replace(/%(2f|5c)/gi, '/') : path;
-  if (plain.includes('/.') && /\/\.{1,2}(\/|$)/.test(plain)) return undefined;
-  return plain.includes('\\') || plain.includes('//') ? undefined : target.slice(3);
 }
 
 /** Names in a `Connection` header other than the usual ones; they end at this hop. */

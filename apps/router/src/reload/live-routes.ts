@@ -15,34 +15,56 @@ import type { ActiveRoutes, Backend } from '../upstream/upstream.js';
 export class LiveRoutes {
   readonly #options: ResolveOptions;
   readonly #retired = new Map<readonly Backend[], NodeJS.Timeout>();
+  #section: RouterSection;
   #active: ActiveRoutes;
+  #lastTurn: Promise<void> = Promise.resolve();
 
-  private constructor(active: ActiveRoutes, options: ResolveOptions) {
+  private constructor(section: RouterSection, active: ActiveRoutes, options: ResolveOptions) {
+    this.#section = section;
     this.#active = active;
     this.#options = options;
   }
 
   /** Throws `config_invalid` or `certificate_invalid`, with nothing left open. */
   static async open(section: RouterSection, options: ResolveOptions): Promise<LiveRoutes> {
-    return new LiveRoutes(await openRoutes(section, options), options);
+    return new LiveRoutes(section, await openRoutes(section, options), options);
   }
 
   readonly current = (): ActiveRoutes => this.#active;
 
   /** All or nothing: throws as `open` does, and then the routes are what they were. */
-  async replace(section: RouterSection): Promise<void> {
+  replace(section: RouterSection): Promise<void> {
+    return this.#inTurn(() => this.#openAnew(section));
+  }
+
+  /** Takes over certificates as they are on disk, for the section that is in use by then. */
+  renew(): Promise<void> {
+    return this.#inTurn(() => this.#openAnew(this.#section));
+  }
+
+  /** Drops every upstream connection, those just being replaced too; requests under way fail. */
+  close(): Promise<void> {
+    return this.#inTurn(async () => {
+      for (const timer of this.#retired.values()) clearTimeout(timer);
+      const retired = [...this.#retired.keys()].flat();
+      this.#retired.clear();
+      await closeBackends([...backendsOf(this.#active), ...retired]);
+    });
+  }
+
+  /** One at a time: what is slow to open must not overtake what was asked for after it. */
+  #inTurn(change: () => Promise<void>): Promise<void> {
+    const turn = this.#lastTurn.then(change);
+    this.#lastTurn = turn.catch(() => undefined);
+    return turn;
+  }
+
+  async #openAnew(section: RouterSection): Promise<void> {
     const next = await openRoutes(section, this.#options);
     const old = backendsOf(this.#active);
     this.#active = next;
+    this.#section = section;
     this.#retireLater(old);
-  }
-
-  /** Drops every upstream connection; requests under way fail. */
-  async close(): Promise<void> {
-    for (const timer of this.#retired.values()) clearTimeout(timer);
-    const retired = [...this.#retired.keys()].flat();
-    this.#retired.clear();
-    await closeBackends([...backendsOf(this.#active), ...retired]);
   }
 
   #retireLater(backends: readonly Backend[]): void {

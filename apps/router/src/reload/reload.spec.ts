@@ -1,4 +1,8 @@
-import { renameSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { open } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { UpstreamProgram, waitUntil } from '@sanctum/testing';
 import { startTestRouter, type TestRouter } from '../router.fixture.js';
@@ -69,6 +73,29 @@ describe('a changed instance.yaml', () => {
     expect(await answering()).toBe('second');
   });
 
+  it('is not undone by a renewal of certificates that began before it', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'sanctum-router-renewal-'));
+    const ca = join(folder, 'ca.crt');
+    writeFileSync(ca, 'old');
+    const first = { url: 'https://127.0.0.1:1/v1', tls: { ca }, models: ['m'] };
+    router = await startTestRouter({ router: { backends: { first } } });
+    rmSync(ca);
+    execFileSync('mkfifo', [ca]);
+    // Opens when somebody reads, and whoever reads waits for what is written.
+    const certificate = await open(ca, 'w');
+    router.rewrite(backends({ second: 'well' }));
+    process.emit('SIGHUP', 'SIGHUP');
+    // While this is answered, a change that would not wait for the renewal is through.
+    expect((await router.get('/openapi.json')).status).toBe(200);
+    await certificate.writeFile('new');
+    await certificate.close();
+    await waitUntil(() => router.logged('Registered backend').length === 3, {
+      what: 'the renewal and the change are taken over',
+    });
+    expect(await answering()).toBe('second');
+    rmSync(folder, { recursive: true });
+  });
+
   it.each([
     ['is no YAML', '{'],
     ['has an unknown key', textWith({ backends: {}, colour: 'red' })],
@@ -91,6 +118,13 @@ describe('a changed instance.yaml', () => {
     });
   });
 
+  it('names the time zone among them, because budgets keep their midnight', async () => {
+    const { rewrite } = await started();
+    rewrite(textWith(backends({ second: 'well' }), { timezone: 'Asia/Tokyo' }));
+    expect(await logged('config_needs_restart')).toMatchObject({ settings: ['instance.timezone'] });
+    expect(await answering()).toBe('second');
+  });
+
   it('is read again on SIGHUP, changed or not', async () => {
     await started();
     process.emit('SIGHUP', 'SIGHUP');
@@ -99,9 +133,9 @@ describe('a changed instance.yaml', () => {
   });
 });
 
-function textWith(router: object): string {
+function textWith(router: object, instance: object = {}): string {
   return JSON.stringify({
-    instance: { name: 'test' },
+    instance: { name: 'test', ...instance },
     services: { router: { ...router, port: 0 } },
   });
 }

@@ -18,7 +18,7 @@ type Mode =
 
 /** What an event has in it when there may be a thought in it; the rest is not looked at. */
 const SIGNS = ['<', '\\u003c', '\\u003C', '"reasoning'] as const;
-const DATA_LINE = /^data: ?(.*)$/gm;
+const DATA_LINE = /^data: ?([^\r\n]*)$/gm;
 
 /**
  * Passes the good answer of a backend on without its thoughts. Takes completions, of chat or of text;

@@ -54,7 +54,7 @@ function answerAttributes({ health, plan, firstContentMs }: TracedRequest): Span
     'gen_ai.response.model': model,
     'gen_ai.response.finish_reasons': finishReason === undefined ? undefined : [finishReason],
     'gen_ai.response.time_to_first_chunk': isTimed ? firstContentMs / 1_000 : undefined,
-    'gen_ai.usage.input_tokens': promptTokens === 0 ? undefined : promptTokens,
+    'gen_ai.usage.input_tokens': promptTokens,
     'gen_ai.usage.output_tokens': completionTokens,
   };
 }

@@ -5,7 +5,7 @@ import { ROUTER_IDENTITY, type ClientTlsSection } from './upstream-tls.js';
 export interface UpstreamCertificatesOptions {
   readonly home: HomePaths;
   /** Opens upstream connections anew, with the files as they are; rejects when it cannot. */
-  readonly renew: (section: RouterSection) => Promise<void>;
+  readonly renew: () => Promise<void>;
   readonly onProblem: (error: unknown) => void;
 }
 
@@ -28,7 +28,7 @@ export class UpstreamCertificates {
     this.#watch?.close();
     this.#watch = watchFiles({
       paths: certificateFiles(section, home),
-      onChange: () => renew(section),
+      onChange: renew,
       onProblem,
     });
   }

@@ -1,5 +1,5 @@
-import { isIP } from 'node:net';
 import type { BackendSection, HomePaths, RouterSection, UpstreamSection } from '@sanctum/catalog';
+import { isLoopbackHost } from '@sanctum/contracts';
 import { SanctumError } from '@sanctum/errors';
 import { prepareModel, type AttemptTimeouts } from '@sanctum/routing';
 import { joinWrites } from '@sanctum/service-kit';
@@ -142,12 +142,14 @@ function joiningConnector(options: buildConnector.BuildOptions): buildConnector.
 function timeoutsOf({ place, section, entry }: UpstreamDeclaration): AttemptTimeouts {
   const own = entry.timeouts ?? {};
   const shared = section.timeouts ?? {};
+  const firstByteS = own.first_byte_s ?? shared.first_byte_s;
   const firstByteDefaultMs = place.isLast
     ? DEFAULT_TIMEOUTS.lastFirstByteMs
     : DEFAULT_TIMEOUTS.firstByteMs;
   return {
     connectMs: milliseconds(own.connect_s ?? shared.connect_s) ?? DEFAULT_TIMEOUTS.connectMs,
-    firstByteMs: milliseconds(own.first_byte_s ?? shared.first_byte_s) ?? firstByteDefaultMs,
+    firstByteMs: milliseconds(firstByteS) ?? firstByteDefaultMs,
+    isFirstByteSet: firstByteS !== undefined,
     idleMs: milliseconds(own.idle_s ?? shared.idle_s) ?? DEFAULT_TIMEOUTS.idleMs,
   };
 }
@@ -173,12 +175,7 @@ function transportOf(url: URL, tls: UpstreamTls, authorization: string | undefin
   if (tls.clientCertificate) return 'mtls';
   if (authorization !== undefined) return 'bearer';
   if (url.protocol === 'https:') return 'tls';
-  return isLoopbackHost(url.hostname) ? 'plain-loopback' : 'plain';
-}
-
-function isLoopbackHost(hostname: string): boolean {
-  const name = hostname.replace(/^\[|\]$/g, '');
-  return name === 'localhost' || name === '::1' || (isIP(name) === 4 && name.startsWith('127.'));
+  return isLoopbackHost(url.hostname.replace(/^\[|\]$/g, '')) ? 'plain-loopback' : 'plain';
 }
 
 function milliseconds(valueS: number | undefined): number | undefined {
