@@ -1,24 +1,30 @@
 import { execFileSync } from 'node:child_process';
 import {
+  cpSync,
   existsSync,
   readdirSync,
   readFileSync,
   renameSync,
+  rmSync,
   statSync,
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import {
   CertificateHolder,
   describeCertificate,
   listCertificates,
+  pkiFiles,
+  signWithNextAuthority,
   TransportCounts,
+  trustNextAuthority,
   watchFiles,
 } from '@sanctum/identity';
 import { EXIT } from './exit-codes.js';
 import { startRenewalJob } from './instance/renewal-job.js';
 import type { Site } from './instance/site.js';
+import { Checkout } from './testing/checkout.js';
 import { Operator } from './testing/operator.js';
 
 let operator: Operator;
@@ -72,6 +78,19 @@ describe('certs renew', () => {
   });
 });
 
+describe('certs init', () => {
+  it('says that NATS was not told where there is none, and goes on', async () => {
+    const { instanceFile, natsConfig } = site().paths;
+    const canary = site().paths.client('canary').cert;
+    const text = readFileSync(instanceFile, 'utf8');
+    writeFileSync(instanceFile, text.replace('port: 4222', 'server: /nowhere/nats'));
+    writeFileSync(natsConfig, '');
+    rmSync(canary);
+    expect(await run('certs', 'init')).toMatch(/NATS was not told .*\/nowhere\/nats[^]*^made/m);
+    expect(existsSync(canary)).toBe(true);
+  });
+});
+
 describe('certs revoke', () => {
   it('takes back an identity or a serial, sets the files aside, and init makes new ones', async () => {
     const { cert, key } = site().paths.client('canary');
@@ -114,7 +133,7 @@ describe('certs rollover', () => {
     expect(readFileSync(paths.ca.cert, 'utf8').match(/BEGIN CERT/g)).toHaveLength(2);
     expect(await run('certs', 'rollover', 'status')).toContain('both are trusted');
     await run('certs', 'verify');
-    await expect(run('certs', 'rollover', 'start')).rejects.toThrow(/No CA waits to sign/);
+    expect(await run('certs', 'rollover', 'start')).not.toContain('reissued');
     expect(await run('certs', 'rollover', 'finish')).toMatch(/ca\.key\.revoked-\d{4}-\d\d-\d\d/);
     const now = readFileSync(paths.ca.cert, 'utf8');
     expect(now.match(/BEGIN CERT/g)).toHaveLength(1);
@@ -124,6 +143,23 @@ describe('certs rollover', () => {
     await run('certs', 'verify');
     expect(operator.codes).toEqual([]);
     await expect(run('certs', 'rollover', 'finish')).rejects.toThrow(/no rollover to finish/);
+  });
+
+  it('goes on where it was: with half a CA, and with one that signs', async () => {
+    const { paths } = site();
+    const { nextCa } = pkiFiles(paths);
+    cpSync(paths.ca.key, nextCa.key);
+    await run('certs', 'verify');
+    expect(operator.codes).toEqual([]);
+    await trustNextAuthority(paths, 'home');
+    const next = readFileSync(nextCa.cert, 'utf8');
+    await signWithNextAuthority(paths);
+    expect(await run('certs', 'rollover', 'status')).toContain('still of the old CA: server');
+    expect(await run('certs', 'rollover', 'start')).toContain('10 certificates are reissued');
+    await run('certs', 'rollover', 'finish');
+    expect(readFileSync(paths.ca.cert, 'utf8')).toBe(next);
+    await run('certs', 'verify');
+    expect(operator.codes).toEqual([]);
   });
 
   it('keeps the old CA until a service that is late shows its new certificate', async () => {
@@ -162,6 +198,35 @@ describe('certs rollover', () => {
   });
 });
 
+describe('certs of an instance that runs', () => {
+  let checkout: Checkout;
+  beforeAll(async () => {
+    checkout = await Checkout.make();
+    const { code, stderr } = await checkout.run('up', '--detach', '--ports', 'auto');
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+  });
+  afterAll(() => checkout.remove());
+
+  it.each([
+    ['init', ['init']],
+    ['issue', ['issue', 'sanctumctl']],
+  ])('NATS knows what %s makes in the place of what was revoked', async (_what, args) => {
+    const login = () => checkout.run('bus', 'streams');
+    expect(await login()).toMatchObject({ code: 0, stderr: '' });
+    await checkout.run('certs', 'revoke', 'sanctumctl');
+    expect((await login()).code).not.toBe(0);
+    expect(await checkout.run('certs', ...args)).toMatchObject({ code: 0, stderr: '' });
+    expect(await login()).toMatchObject({ code: 0, stderr: '' });
+  });
+
+  it('init has NATS read the certificate that it makes for the listeners', async () => {
+    await checkout.run('certs', 'revoke', 'drift');
+    rmSync(join(checkout.home, 'certs', 'server.crt'));
+    expect(await checkout.run('certs', 'init')).toMatchObject({ code: 0, stderr: '' });
+    expect((await checkout.run('bus', 'streams')).code).toBe(0);
+  });
+});
+
 const authoritiesIn = (file: string): number | undefined =>
   readFileSync(file, 'utf8').match(/BEGIN CERT/g)?.length;
 
@@ -177,7 +242,7 @@ describe('certs migration', () => {
     now = new Date();
     counts.count({ transport: 'mtls', identity: 'sanctum-server' });
     expect(await run('certs', 'migration')).toMatch(
-      /engine +mtls +sanctum-server +1 [^]*Bearer may be retired.*--no-plain/,
+      /engine +mtls +sanctum-server +1 [^]*Bearer may be retired[^]*plain\.enabled to false/,
     );
     counts.count({ transport: 'bearer', identity: '' });
     expect(await run('certs', 'migration')).toMatch(/Bearer stays: last used on .*engine/);

@@ -1,4 +1,4 @@
-import { homedir } from 'node:os';
+import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 /** All that sanctumctl reads from its environment. */
@@ -9,6 +9,7 @@ export interface Environment {
   readonly natsServer: string | undefined;
   readonly path: string;
   readonly cacheFolder: string;
+  readonly temporaryFolder: string;
   /** A person may be asked questions. */
   readonly interactive: boolean;
   /** What services inherit. */
@@ -24,6 +25,7 @@ export function readEnvironment(): Environment {
     natsServer: env['SANCTUM_NATS_SERVER'],
     path: env['PATH'] ?? '/usr/local/bin:/usr/bin:/bin',
     cacheFolder: join(env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'sanctum'),
+    temporaryFolder: tmpdir(),
     interactive: process.stdin.isTTY && process.stdout.isTTY && env['CI'] === undefined,
     inherited: Object.fromEntries(
       Object.entries(env).filter((entry): entry is [string, string] => entry[1] !== undefined),

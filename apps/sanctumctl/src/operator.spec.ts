@@ -13,6 +13,7 @@ import { Readable } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { AuditLog } from '@sanctum/audit';
 import { createHome, loadInstance } from '@sanctum/catalog';
+import { describeCertificate } from '@sanctum/identity';
 import { keyIdOf, TrustState } from '@sanctum/manifest';
 import type { ServiceSpec } from '@sanctum/supervision';
 import { EXIT } from './exit-codes.js';
@@ -51,6 +52,26 @@ describe('certs', () => {
     expect(await run('certs', 'list')).toMatch(/client +engine +\S+ +1 /);
     await run('certs', 'verify');
     expect(operator.codes).toEqual([]);
+  });
+
+  it('gives the server every name that was bound, asked for, or there before', async () => {
+    await run('certs', 'init');
+    const { instanceFile, server } = site().paths;
+    const text = readFileSync(instanceFile, 'utf8');
+    writeFileSync(instanceFile, text.replace('port: 4222', 'port: 4222\n    host: 192.0.2.1'));
+    const namesOf = () => {
+      const { dnsNames, addresses } = describeCertificate(
+        readFileSync(server.cert, 'utf8'),
+        server.cert,
+      );
+      return [...dnsNames, ...addresses];
+    };
+    await run('certs', 'issue', 'server', '--address', 'mini.lan');
+    expect(namesOf()).toEqual(expect.arrayContaining(['192.0.2.1', 'mini.lan']));
+    await run('certs', 'issue', 'server', '--address', 'maxi.lan');
+    await run('certs', 'renew', '--identity', 'server');
+    const all = ['localhost', 'maxi.lan', 'mini.lan', '127.0.0.1', '::1', '192.0.2.1'];
+    expect(namesOf().sort()).toEqual(all.sort());
   });
 
   it('says which certificate is unusable, and fails', async () => {

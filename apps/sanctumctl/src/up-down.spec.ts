@@ -1,10 +1,10 @@
 import { once } from 'node:events';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { commandOf, findProcess, listProcesses } from '@sanctum/supervision';
+import { commandOf, findProcess, listProcesses } from '@sanctum/catalog';
 import { waitUntil } from '@sanctum/testing';
 import type { StatusReport } from './commands/status.js';
 import { Checkout } from './testing/checkout.js';
@@ -141,6 +141,25 @@ describe('up --detach', () => {
     const { services, supervisor } = await readStatus();
     expect(supervisor).toBeNull();
     expect(services.flatMap(({ pids }) => pids)).toEqual([]);
+  });
+});
+
+describe('a control socket that cannot be opened', () => {
+  it('ends up at once, with the reason and a home that is free', async () => {
+    await started();
+    await checkout.run('down');
+    const socket = join(checkout.home, 'state/supervisor.sock');
+    mkdirSync(socket);
+    const reason = `sanctumctl: The control socket ${socket} cannot be opened`;
+    for (const flags of [['--detach'], []]) {
+      const up = await checkout.run('up', ...flags, '--ports', 'auto');
+      expect(up.code).toBe(1);
+      expect(up.stderr.split('\n').filter((line) => line.includes(reason))).toHaveLength(1);
+      expect(up.stderr).not.toMatch(/^ +at /m);
+      expect(existsSync(join(checkout.home, 'state/supervisor.lock'))).toBe(false);
+    }
+    rmdirSync(socket);
+    await started();
   });
 });
 

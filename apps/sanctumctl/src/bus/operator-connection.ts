@@ -20,12 +20,12 @@ export async function withNats<T>(
     throw new SanctumError('config_invalid', 'services.nats is not enabled in instance.yaml.');
   }
   const files = { ca: paths.ca.cert, ...paths.client('sanctumctl') };
-  const { ca, cert, key } = clientTlsOptions(await readTlsFiles(files, 'client'));
+  const tls = clientTlsOptions(await readTlsFiles(files, 'client'));
   const url = `tls://${nats.host.includes(':') ? `[${nats.host}]` : nats.host}:${nats.port}`;
   const connection = await connect({
     servers: url,
     name: 'sanctumctl',
-    tls: { ca, cert, key },
+    tls,
     inboxPrefix: inboxPrefix('sanctumctl'),
     timeout: TIMEOUT_MS,
     reconnect: false,

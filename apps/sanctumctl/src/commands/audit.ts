@@ -1,3 +1,4 @@
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import {
   AuditLog,
@@ -8,14 +9,15 @@ import {
   type AuditLine,
   type ChainReport,
 } from '@sanctum/audit';
+import { withProcessLock } from '@sanctum/catalog';
 import { SanctumError } from '@sanctum/errors';
 import type { Site } from '../instance/site.js';
 import type { Terminal } from '../terminal/terminal.js';
 
 /** The chain of what the operator decides. */
 const OPERATOR = 'sanctumctl';
-/** Other commands of the operator may be writing at the same moment. */
-const ATTEMPTS_MAX = 5;
+/** For the turn of a command to write; one takes some milliseconds. */
+const TURN_WAIT_MS = 30_000;
 
 /** Checks every link and every anchor. Returns whether all hold. */
 export async function auditVerify(
@@ -78,19 +80,24 @@ export async function auditGrep(
   return found;
 }
 
-/** Writes down what the operator decided; durable when it resolves. Throws `io`. */
-export async function auditOperator(site: Site, event: string, data: AuditData): Promise<void> {
-  for (let attempt = 1; ; attempt += 1) {
-    const log = await AuditLog.open({ dir: join(site.paths.audit, OPERATOR) });
+/**
+ * Writes down what the operator decided; durable when it resolves. Many commands may run at the same
+ * moment, and a chain has one writer: they take turns. Throws `io`.
+ */
+export async function auditOperator(
+  { paths }: Site,
+  event: string,
+  data: AuditData,
+): Promise<void> {
+  mkdirSync(paths.state, { recursive: true, mode: 0o700 });
+  await withProcessLock(join(paths.state, 'operator-audit.lock'), TURN_WAIT_MS, async () => {
+    const log = await AuditLog.open({ dir: join(paths.audit, OPERATOR) });
     try {
       await log.decide(event, data);
-      return;
-    } catch (error) {
-      if (attempt === ATTEMPTS_MAX) throw error;
     } finally {
       await log.close();
     }
-  }
+  });
 }
 
 interface Entry {

@@ -15,6 +15,7 @@ import { announceIdentities } from '../instance/nats-users.js';
 import { bindAddresses } from '../instance/prepare.js';
 import type { Site } from '../instance/site.js';
 import type { Terminal } from '../terminal/terminal.js';
+import { auditCertificates, auditRevoked, auditRollover } from './audit-certificates.js';
 
 export interface RenewRequest {
   /** `server` and identities; all when empty. */
@@ -68,6 +69,7 @@ export async function certsRevoke(
     keepNewest: replace,
   });
   const nats = await announceIdentities(site, instance);
+  await auditRevoked(site, revoked);
   for (const { subject, serial } of revoked) terminal.say(`revoked  ${subject} ${serial}`);
   archived.forEach((path) => terminal.say(`kept as  ${path}`));
   if (revoked.length === 0) terminal.say('Nothing was left to revoke.');
@@ -99,6 +101,7 @@ export async function certsRollover(
       await untilTakenOver(paths, IDENTITIES);
       const archived = await dropOldAuthority(paths);
       await announceIdentities(site, instance);
+      await auditRollover(site, 'finish');
       archived.forEach((path) => terminal.say(`kept as  ${path}`));
       terminal.say('The old CA is trusted no more.');
       return;
@@ -120,22 +123,26 @@ const SAID = {
 /** Called again after a crash, it goes on where it was. */
 async function startRollover(site: Site, instance: Instance, terminal: Terminal): Promise<void> {
   const { paths } = site;
-  if ((await rolloverStatus(paths)).phase === 'none') {
+  if ((await rolloverStatus(paths)).phase !== 'signing') {
     await trustNextAuthority(paths, instance.instance.name);
     await announceIdentities(site, instance);
-    terminal.say('A new CA is made; both are trusted.');
+    terminal.say('There is a new CA; both are trusted.');
   }
   // A certificate of the new CA must not reach anybody who does not know that CA yet.
   await untilTakenOver(paths, IDENTITIES);
   await signWithNextAuthority(paths);
-  const { renewed, problems } = await renew(site, instance, { subjects: [], due: false });
-  terminal.say(`${renewed.length} certificates are reissued.`);
-  assertDone(problems);
+  await auditRollover(site, 'start');
+  const { remaining } = await rolloverStatus(paths);
+  if (remaining.length > 0) {
+    const { renewed, problems } = await renew(site, instance, { subjects: remaining, due: false });
+    terminal.say(`${renewed.length} certificates are reissued.`);
+    assertDone(problems);
+  }
   terminal.say('Give copies on other machines theirs, then `sanctumctl certs rollover finish`.');
 }
 
-function renew(site: Site, instance: Instance, request: RenewRequest): Promise<RenewReport> {
-  return renewCertificates({
+async function renew(site: Site, instance: Instance, request: RenewRequest): Promise<RenewReport> {
+  const report = await renewCertificates({
     home: site.paths,
     instance: instance.instance.name,
     addresses: bindAddresses(instance),
@@ -146,6 +153,8 @@ function renew(site: Site, instance: Instance, request: RenewRequest): Promise<R
       await announceIdentities(site, instance);
     },
   });
+  await auditCertificates(site, 'renewed', report.renewed);
+  return report;
 }
 
 function assertDone(problems: readonly string[]): void {

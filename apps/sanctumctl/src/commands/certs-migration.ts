@@ -1,7 +1,14 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { errnoOf } from '@sanctum/catalog';
-import { migrationReport, readTransportRecord, WATCHED_DAYS } from '@sanctum/identity';
+import { errnoOf, loadInstance } from '@sanctum/catalog';
+import {
+  migrationReport,
+  readTransportRecord,
+  WATCHED_DAYS,
+  type BearerVerdict,
+} from '@sanctum/identity';
+import { takesBearer } from '../instance/council-token.js';
+import { retirementSteps } from '../instance/retire-bearer.js';
 import type { Site } from '../instance/site.js';
 import type { Terminal } from '../terminal/terminal.js';
 
@@ -32,11 +39,24 @@ export async function certsMigration(
       ]),
     ]);
   }
+  sayVerdict(site, terminal, bearer);
+}
+
+function sayVerdict({ paths }: Site, terminal: Terminal, bearer: BearerVerdict): void {
+  const instance = loadInstance(paths.instanceFile);
+  if (!takesBearer(instance)) {
+    terminal.say('Bearer is retired: no listener takes a token.');
+    return;
+  }
+  if (!bearer.retire) {
+    terminal.say(`Bearer stays: ${bearer.reason}. Not before ${bearer.notBefore}.`);
+    return;
+  }
   terminal.say(
-    bearer.retire
-      ? `Bearer may be retired: nobody beyond this machine used it for ${WATCHED_DAYS} days. ` +
-          'Start the engine with --no-plain, and remove the token file.'
-      : `Bearer stays: ${bearer.reason}. Not before ${bearer.notBefore}.`,
+    `Bearer may be retired: nobody beyond this machine used it for ${WATCHED_DAYS} days. This ends it:`,
+  );
+  retirementSteps(paths, instance).forEach((step, index) =>
+    terminal.say(`  ${index + 1}. ${step}`),
   );
 }
 

@@ -7,6 +7,7 @@ import { signRequest } from '@sanctum/identity';
 import { announceIdentities } from '../instance/nats-users.js';
 import type { Site } from '../instance/site.js';
 import type { Terminal } from '../terminal/terminal.js';
+import { auditOperator } from './audit.js';
 
 export interface SignOrder {
   /** File of the request. */
@@ -34,6 +35,10 @@ export async function certsSign(site: Site, terminal: Terminal, order: SignOrder
     request: readRequest(order.request),
   });
   await announceIdentities(site, instance);
+  await auditOperator(site, 'certificate_signed', {
+    identity: order.identity,
+    serial: info.serial,
+  });
   writeFileAtomic(resolve(order.out), cert, 0o644);
   terminal.say(`made  ${order.out}, valid until ${info.notAfter.toISOString()}`);
   terminal.say(`It goes to the other machine together with ${site.paths.ca.cert}.`);

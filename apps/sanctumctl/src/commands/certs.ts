@@ -1,25 +1,28 @@
 import { readFileSync } from 'node:fs';
-import { loadInstance } from '@sanctum/catalog';
+import { loadInstance, type Instance } from '@sanctum/catalog';
 import { isIdentity, IDENTITIES } from '@sanctum/contracts';
-import { messageOf, SanctumError } from '@sanctum/errors';
+import { isSanctumError, messageOf, SanctumError } from '@sanctum/errors';
 import {
   issueCertificate,
   listCertificates,
   readRevocationList,
   renewalDueAt,
   verifyCertificate,
+  type Announce,
   type CertificateInfo,
   type VerifyOptions,
 } from '@sanctum/identity';
 import { announceIdentities } from '../instance/nats-users.js';
-import { ensureCertificates, ensureInstance } from '../instance/prepare.js';
+import { bindAddresses, ensureCertificates, ensureInstance } from '../instance/prepare.js';
 import type { Site } from '../instance/site.js';
 import type { Terminal } from '../terminal/terminal.js';
+import { auditCertificates } from './audit-certificates.js';
 
 /** Makes what is missing; what is usable stays. */
 export async function certsInit(site: Site, terminal: Terminal): Promise<void> {
   const { instance } = ensureInstance(site);
-  const { issued, kept } = await ensureCertificates(site.paths, instance);
+  const announce = announceTo(site, terminal, instance);
+  const { issued, kept } = await ensureCertificates(site.paths, instance, announce);
   issued.forEach((path) => terminal.say(`made  ${path}`));
   kept.forEach((path) => terminal.say(`kept  ${path}`));
 }
@@ -37,11 +40,11 @@ export async function certsIssue(
   terminal: Terminal,
   request: IssueRequest,
 ): Promise<void> {
-  const { instance, certificates } = loadInstance(site.paths.instanceFile);
+  const instance = loadInstance(site.paths.instanceFile);
   const base = {
     home: site.paths,
-    instance: instance.name,
-    days: request.days ?? certificates.leaf_days,
+    instance: instance.instance.name,
+    days: request.days ?? instance.certificates.leaf_days,
   };
   if (request.subject !== 'server' && !isIdentity(request.subject)) {
     throw new SanctumError(
@@ -51,11 +54,27 @@ export async function certsIssue(
   }
   const info = await issueCertificate(
     request.subject === 'server'
-      ? { ...base, kind: 'server', addresses: request.addresses }
+      ? {
+          ...{ ...base, kind: 'server' },
+          addresses: [...bindAddresses(instance), ...request.addresses],
+        }
       : { ...base, kind: 'client', identity: request.subject },
+    announceTo(site, terminal, instance),
   );
-  await announceIdentities(site, loadInstance(site.paths.instanceFile));
+  await auditCertificates(site, 'issued', [info.path]);
   terminal.say(`made  ${info.path}, valid until ${info.notAfter.toISOString()}`);
+}
+
+/** Where there is no nats-server none runs: it reads who may log in when it is started. */
+function announceTo(site: Site, terminal: Terminal, instance: Instance): Announce {
+  return async () => {
+    try {
+      await announceIdentities(site, instance);
+    } catch (error) {
+      if (!isSanctumError(error) || error.code !== 'prerequisite_missing') throw error;
+      terminal.say(`NATS was not told who may log in: ${error.message}`);
+    }
+  };
 }
 
 export async function certsList(

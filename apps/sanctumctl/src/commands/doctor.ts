@@ -8,7 +8,6 @@ import {
   checkCertificateFiles,
   checkManifest,
   checkNats,
-  checkPermissions,
   checkPorts,
   checkServices,
   readInstance,
@@ -22,6 +21,7 @@ import {
   checkNatsServer,
   checkNode,
 } from '../doctor/machine.js';
+import { checkPermissions } from '../doctor/permissions.js';
 import type { Site } from '../instance/site.js';
 import type { Terminal } from '../terminal/terminal.js';
 
@@ -42,7 +42,7 @@ export async function examine(site: Site, quick: boolean): Promise<readonly Find
     checkMemory(),
     checkClock(site),
     checkAuthentication(site),
-    checkPermissions(site),
+    checkPermissions(site, instance),
     await checkAudit(site, quick),
     await checkNatsServer(site, instance?.services.nats?.server),
     finding,

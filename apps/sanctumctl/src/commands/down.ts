@@ -1,8 +1,8 @@
+import { isAlive } from '@sanctum/catalog';
 import {
   ControlClient,
   endProcess,
   hasEnded,
-  isAlive,
   readRecord,
   reapHome,
   type SupervisorRecord,

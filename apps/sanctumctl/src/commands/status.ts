@@ -1,12 +1,6 @@
 import { existsSync } from 'node:fs';
-import { loadInstance, type Instance } from '@sanctum/catalog';
-import {
-  ControlClient,
-  groupMembers,
-  readRecord,
-  type Phase,
-  type SupervisorRecord,
-} from '@sanctum/supervision';
+import { groupMembers, loadInstance, type Instance } from '@sanctum/catalog';
+import { ControlClient, readRecord, type Phase, type SupervisorRecord } from '@sanctum/supervision';
 import { summariseModel, type ModelSummary } from '../instance/model.js';
 import { serviceUrls } from '../instance/service-specs.js';
 import type { Site } from '../instance/site.js';

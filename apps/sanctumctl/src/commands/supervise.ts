@@ -1,8 +1,8 @@
 import { loadInstance } from '@sanctum/catalog';
 import { ControlServer, LocalSupervisor, type ServiceSpec } from '@sanctum/supervision';
+import { ensureCouncilToken } from '../instance/council-token.js';
 import { findFallback } from '../instance/fallback.js';
 import { natsServer } from '../instance/nats-server.js';
-import { ensureCouncilToken } from '../instance/prepare.js';
 import { renewInProcess, startRenewalJob } from '../instance/renewal-job.js';
 import { withSecrets } from '../instance/service-secrets.js';
 import { serviceSpecs } from '../instance/service-specs.js';
@@ -30,17 +30,24 @@ export async function supervise(options: SuperviseOptions): Promise<Supervision>
   // All that takes time comes first: once the home is ours, who asks over the socket is answered.
   const specs = await planServices(options);
   const supervisor = await LocalSupervisor.open({ paths, socket });
-  for (const spec of specs) {
-    await supervisor.install(spec);
+  try {
+    for (const spec of specs) {
+      await supervisor.install(spec);
+    }
+    return await beReachable(supervisor, options.site);
+  } catch (error) {
+    // Its lock and its timer would outlive the failure, and this process with them.
+    await supervisor.close();
+    throw error;
   }
+}
+
+/** Starts everything once the control socket is open. Throws `io` when it cannot be. */
+async function beReachable(supervisor: LocalSupervisor, site: Site): Promise<Supervision> {
   let stopping: Promise<void> | undefined;
   let finish: (value: Promise<void>) => void;
   const ended = new Promise<void>((resolve) => {
     finish = resolve;
-  });
-  const job = startRenewalJob({
-    renew: () => renewInProcess(options.site),
-    say: (line) => process.stderr.write(`${line}\n`),
   });
   const stop = (): Promise<void> => {
     stopping ??= job.stop().then(() => supervisor.stopAll());
@@ -48,7 +55,11 @@ export async function supervise(options: SuperviseOptions): Promise<Supervision>
     finish(stopping.then(() => control.close()).then(() => supervisor.close()));
     return stopping;
   };
-  const control = await ControlServer.listen({ path: socket, supervisor, shutDown: stop });
+  const control = await ControlServer.listen({ path: site.socket, supervisor, shutDown: stop });
+  const job = startRenewalJob({
+    renew: () => renewInProcess(site),
+    say: (line) => process.stderr.write(`${line}\n`),
+  });
   return { started: supervisor.startAll(), ended, stop };
 }
 
@@ -69,7 +80,7 @@ export async function planServices({
     natsServer: nats.program,
     fallback: withFallback === true ? findFallback(site) : undefined,
     inherited: environment.inherited,
-    councilToken: ensureCouncilToken(paths),
+    councilToken: ensureCouncilToken(paths, instance),
   });
   return withSecrets(specs, instance, paths).filter(({ name }) => only?.includes(name) ?? true);
 }

@@ -1,6 +1,7 @@
 import { loadInstance, type Instance } from '@sanctum/catalog';
 import { natsCapabilities } from '@sanctum/contracts';
 import { ControlClient } from '@sanctum/supervision';
+import { ensureCouncilToken } from '../instance/council-token.js';
 import {
   assertFallbackConfigured,
   ensureFallback,
@@ -9,12 +10,7 @@ import {
 } from '../instance/fallback.js';
 import { natsServer } from '../instance/nats-server.js';
 import { forgetPorts, settlePorts, type PortMode } from '../instance/port-plan.js';
-import {
-  ensureCertificates,
-  ensureCouncilToken,
-  ensureInstance,
-  writeNatsConfig,
-} from '../instance/prepare.js';
+import { ensureCertificates, ensureInstance, writeNatsConfig } from '../instance/prepare.js';
 import { readModelSummary } from '../instance/model.js';
 import type { Site } from '../instance/site.js';
 import type { Terminal } from '../terminal/terminal.js';
@@ -68,7 +64,8 @@ export async function up(options: UpOptions): Promise<void> {
 }
 
 /** Whether this home runs already as asked; a part of it that `infra` started makes way. */
-async function alreadyRunning({ site, terminal, only, withFallback }: UpOptions): Promise<boolean> {
+async function alreadyRunning(options: UpOptions): Promise<boolean> {
+  const { site, terminal, only, withFallback } = options;
   const client = new ControlClient(site.socket);
   if (!(await client.isRunning())) {
     return false;
@@ -80,6 +77,8 @@ async function alreadyRunning({ site, terminal, only, withFallback }: UpOptions)
     terminal.say(
       `Only a part of ${site.paths.home} runs (supervisor ${pid}): it is stopped first.`,
     );
+    // What may fail, or take long, comes before what serves is stopped.
+    await prepareFallback(instance, options);
     await down({ site, terminal });
     return false;
   }
@@ -110,7 +109,7 @@ async function prepare(options: UpOptions): Promise<Instance> {
   });
   await terminal.step('certificates', async () => {
     const { issued, kept } = await ensureCertificates(paths, instance);
-    ensureCouncilToken(paths);
+    ensureCouncilToken(paths, instance);
     return { value: undefined, detail: `${issued.length} made, ${kept.length} kept` };
   });
   await prepareNats(instance, options);

@@ -1,5 +1,4 @@
-import { existsSync, readdirSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync } from 'node:fs';
 import { loadInstance, modelTrustFiles, type Instance } from '@sanctum/catalog';
 import { messageOf } from '@sanctum/errors';
 import { readSignedManifest, TrustState } from '@sanctum/manifest';
@@ -14,7 +13,6 @@ import { fail, ok, warn, type Finding } from './check.js';
 /** A leaf is renewed at two thirds of its life: below this share of 30 days nobody renewed it. */
 const CERTIFICATE_WARN_DAYS = 5;
 const NATS_PROBE_TIMEOUT_MS = 2_000;
-const OTHERS = 0o077;
 
 export function readInstance(site: Site): { finding: Finding; instance: Instance | undefined } {
   const file = site.paths.instanceFile;
@@ -28,23 +26,6 @@ export function readInstance(site: Site): { finding: Finding; instance: Instance
     const advice = 'Correct the file; running services keep what they read.';
     return { finding: fail('instance', messageOf(error), advice), instance: undefined };
   }
-}
-
-/** Keys, tokens and the home itself are for their owner only. */
-export function checkPermissions({ paths }: Site): Finding {
-  const candidates = [
-    paths.home,
-    paths.secrets,
-    ...filesIn(paths.secrets, ''),
-    ...filesIn(paths.certs, '.key'),
-    ...filesIn(paths.clients, '.key'),
-  ];
-  const open = candidates.filter(
-    (path) => existsSync(path) && (statSync(path).mode & OTHERS) !== 0,
-  );
-  return open.length === 0
-    ? ok('permissions', 'keys, secrets and home are private')
-    : fail('permissions', `others may read ${open.join(', ')}`, `chmod go= ${open.join(' ')}`);
 }
 
 export async function checkPorts(site: Site, instance: Instance): Promise<readonly Finding[]> {
@@ -134,13 +115,4 @@ export async function checkServices(site: Site): Promise<readonly Finding[]> {
       ? ok(`service ${name}`, state)
       : fail(`service ${name}`, `${state}: ${reason ?? ''}`, `See \`sanctumctl logs ${name}\`.`),
   );
-}
-
-function filesIn(folder: string, suffix: string): readonly string[] {
-  return existsSync(folder)
-    ? readdirSync(folder)
-        .filter((name) => name.endsWith(suffix))
-        .map((name) => join(folder, name))
-        .filter((path) => statSync(path).isFile())
-    : [];
 }

@@ -31,6 +31,7 @@ function environment(): Environment {
     natsServer: undefined,
     path: join(folder, 'bin'),
     cacheFolder: join(folder, 'cache'),
+    temporaryFolder: folder,
     interactive: false,
     inherited: {},
     authDisabled: false,

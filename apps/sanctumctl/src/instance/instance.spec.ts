@@ -1,28 +1,26 @@
 import { once } from 'node:events';
 import {
   chmodSync,
+  chownSync,
   existsSync,
+  mkdirSync,
   mkdtempSync,
   readFileSync,
   rmSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { createServer } from 'node:http';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { tmpdir, userInfo } from 'node:os';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { loadInstance, portsOf, type Instance } from '@sanctum/catalog';
 import { parseNatsVersion } from '@sanctum/contracts';
 import type { Environment } from '../env.js';
 import { forgetPorts, settlePorts } from './port-plan.js';
-import {
-  ensureCertificates,
-  ensureCouncilToken,
-  ensureInstance,
-  writeNatsConfig,
-} from './prepare.js';
+import { ensureCertificates, ensureInstance, writeNatsConfig } from './prepare.js';
 import { serviceSpecs } from './service-specs.js';
 import { locateSite, type Site } from './site.js';
 
@@ -45,6 +43,7 @@ function environment(changes: Partial<Environment> = {}): Environment {
     natsServer: undefined,
     path: '/usr/bin:/bin',
     cacheFolder: join(folder, 'cache'),
+    temporaryFolder: folder,
     interactive: false,
     inherited: { PATH: '/usr/bin:/bin' },
     authDisabled: false,
@@ -64,6 +63,48 @@ describe('locateSite', () => {
     expect(Buffer.byteLength(deep.socket)).toBeLessThanOrEqual(103);
     expect(site.socket).toBe(join(folder, 'state', 'supervisor.sock'));
   });
+
+  describe('the folder for sockets of homes with long paths', () => {
+    const socket = () => locateSite(environment(), join(folder, 'x'.repeat(120))).socket;
+    const shared = () => join(folder, `sanctum-${userInfo().uid}`);
+
+    it('is made for this user alone, and used again', () => {
+      expect(dirname(socket())).toBe(shared());
+      expect(statSync(shared()).mode & 0o777).toBe(0o700);
+      expect(dirname(socket())).toBe(shared());
+    });
+
+    it.each([
+      [
+        'a link to another',
+        () => {
+          mkdirSync(join(folder, 'elsewhere'), { mode: 0o700 });
+          symlinkSync(join(folder, 'elsewhere'), shared());
+        },
+      ],
+      [
+        'open to others',
+        () => {
+          mkdirSync(shared());
+          chmodSync(shared(), 0o755);
+        },
+      ],
+      ['a file', () => writeFileSync(shared(), '', { mode: 0o700 })],
+    ])('is refused when it is %s', (_, make) => {
+      make();
+      expect(socket).toThrow(`${shared()}, where the control socket`);
+    });
+
+    it('is refused when it is of another user', () => {
+      if (userInfo().uid !== 0) {
+        console.warn('not checked: only root can give a folder away');
+        return;
+      }
+      mkdirSync(shared(), { mode: 0o700 });
+      chownSync(shared(), 65_534, 65_534);
+      expect(socket).toThrow(`${shared()}, where the control socket`);
+    });
+  });
 });
 
 describe('a prepared home', () => {
@@ -75,10 +116,6 @@ describe('a prepared home', () => {
     const second = await ensureCertificates(site.paths, instance);
     expect(first.issued.length).toBeGreaterThan(8);
     expect(second).toEqual({ issued: [], kept: first.issued });
-    const token = ensureCouncilToken(site.paths);
-    expect(token).toMatch(/^[0-9a-f]{64}$/);
-    expect(ensureCouncilToken(site.paths)).toBe(token);
-    expect(statSync(site.paths.councilToken).mode & 0o777).toBe(0o600);
     expect(ensureInstance(site).created).toBe(false);
   });
 
@@ -91,13 +128,6 @@ describe('a prepared home', () => {
     expect(text).toContain('listen: "127.0.0.1:4222"');
     expect(text).toContain('user: "spiffe://sanctum.home/svc/engine/g1"');
     expect(text).not.toContain('sync_interval');
-  });
-
-  it('refuses a token that is none', () => {
-    ensureInstance(site);
-    writeFileSync(site.paths.councilToken, 'secret');
-    chmodSync(site.paths.councilToken, 0o600);
-    expect(() => ensureCouncilToken(site.paths)).toThrow(/64 hexadecimal digits/);
   });
 });
 

@@ -82,7 +82,8 @@ async function provision(
       timeout: PROVIDE_TIMEOUT_MS,
     });
     running.child.stderr?.pipe(process.stderr);
-    return (await running).stdout.trim();
+    const found = (await running).stdout.trim();
+    return found === '' ? undefined : found;
   } catch (error) {
     throw new SanctumError('prerequisite_missing', lastLine(error), { cause: error });
   }

@@ -1,5 +1,4 @@
-import { randomBytes } from 'node:crypto';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import {
   createHome,
@@ -10,14 +9,18 @@ import {
   type Instance,
 } from '@sanctum/catalog';
 import { IDENTITIES, isIdentity, renderNatsConfig, type NatsUser } from '@sanctum/contracts';
-import { SanctumError } from '@sanctum/errors';
-import { acceptedGenerations, identityUri, initPki, type InitPkiReport } from '@sanctum/identity';
+import {
+  acceptedGenerations,
+  identityUri,
+  initPki,
+  type Announce,
+  type InitPkiReport,
+} from '@sanctum/identity';
 import type { NatsServer } from './nats-server.js';
 import type { Site } from './site.js';
 
 const DEFAULT_MODEL = 'padawan';
 const DEFAULT_INSTANCE = 'home';
-const TOKEN_BYTES = 32;
 
 /** Reads instance.yaml, writing the commented example first where there is none. */
 export function ensureInstance(
@@ -45,6 +48,7 @@ export function ensureInstance(
 export async function ensureCertificates(
   paths: HomePaths,
   instance: Instance,
+  announce?: Announce,
 ): Promise<InitPkiReport> {
   return initPki({
     home: paths,
@@ -52,23 +56,8 @@ export async function ensureCertificates(
     addresses: bindAddresses(instance),
     identities: IDENTITIES,
     leafDays: instance.certificates.leaf_days,
+    ...(announce && { announce }),
   });
-}
-
-/** The bearer token clients beyond loopback present: 64 hexadecimal digits, 0600. */
-export function ensureCouncilToken(paths: HomePaths): string {
-  if (!existsSync(paths.councilToken)) {
-    writeFileAtomic(paths.councilToken, `${randomBytes(TOKEN_BYTES).toString('hex')}\n`);
-  }
-  const token = readFileSync(paths.councilToken, 'utf8').trim();
-  if (!/^[0-9a-f]{64}$/.test(token)) {
-    throw new SanctumError(
-      'config_invalid',
-      `${paths.councilToken} does not hold 64 hexadecimal digits. Remove it to have a new one made.`,
-      { param: paths.councilToken },
-    );
-  }
-  return token;
 }
 
 /** Renders the configuration of nats-server from the declared subjects and the issued identities. */

@@ -1,4 +1,5 @@
 import type { Instance } from '@sanctum/catalog';
+import { isLoopbackHost } from '@sanctum/contracts';
 import { serviceUrls } from './service-specs.js';
 
 const ANY_ADDRESS = new Set(['0.0.0.0', '::']);
@@ -29,11 +30,7 @@ export function serviceAt(instance: Instance, url: string): string | undefined {
 
 function reaches(host: string, listener: string): boolean {
   if (host === listener) return true;
-  return isLoopback(host) && (isLoopback(listener) || ANY_ADDRESS.has(listener));
-}
-
-function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || host.startsWith('127.');
+  return isLoopbackHost(host) && (isLoopbackHost(listener) || ANY_ADDRESS.has(listener));
 }
 
 function bare(hostname: string): string {

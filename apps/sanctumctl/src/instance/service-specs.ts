@@ -35,7 +35,8 @@ export interface SpecOptions {
   /** Absent where the fallback is not to run. */
   readonly fallback?: FallbackProgram | undefined;
   readonly inherited: Readonly<Record<string, string>>;
-  readonly councilToken: string;
+  /** Absent where nothing takes it. */
+  readonly councilToken: string | undefined;
 }
 
 /** What the supervisor is to run for an instance: its enabled services, and nothing else. */
@@ -133,14 +134,16 @@ function routerSpec(options: SpecOptions): ServiceSpec | undefined {
     return undefined;
   }
   const { env, ...rest } = common(options);
+  const { councilToken: token } = options;
   return {
     ...rest,
     name: 'router',
     command: [options.node, options.bundles.router, '--router-config', options.paths.instanceFile],
     // The one place the token enters an environment: the router sends it upstream.
-    env: { [COUNCIL_API_KEY]: options.councilToken, ...env },
+    env: { ...(token !== undefined && { [COUNCIL_API_KEY]: token }), ...env },
     requires: present(options.instance, ['nats', 'engine']),
-    readiness: { type: 'http', url: `${url}/health` },
+    // Not `/health`, which asks what its default backend is up to: that is no reason to restart it.
+    readiness: { type: 'http', url: `${url}/health/live` },
     startupTimeoutMs: ROUTER_STARTUP_MS,
     stopTimeoutMs: stopTimeout(router.limits.drain_s ?? DRAIN_DEFAULT_S.router),
     url,

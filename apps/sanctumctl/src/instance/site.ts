@@ -1,10 +1,10 @@
-import { existsSync } from 'node:fs';
-import { homedir, tmpdir, userInfo } from 'node:os';
 import { createHash } from 'node:crypto';
-import { mkdirSync } from 'node:fs';
+import { existsSync, lstatSync, mkdirSync } from 'node:fs';
+import { homedir, userInfo } from 'node:os';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { homePaths, type HomePaths } from '@sanctum/catalog';
+import { errnoOf, homePaths, type HomePaths } from '@sanctum/catalog';
+import { SanctumError } from '@sanctum/errors';
 import type { Environment } from '../env.js';
 
 /** Longest path of a Unix socket on any supported system, less its terminator. */
@@ -19,13 +19,16 @@ export interface Site {
   readonly socket: string;
 }
 
-/** `--home`, else `SANCTUM_HOME`, else `.sanctum` in a checkout, else `~/.sanctum`. */
+/**
+ * `--home`, else `SANCTUM_HOME`, else `.sanctum` in a checkout, else `~/.sanctum`. Throws `io` when a
+ * long one needs the folder for short socket paths and that is not this user's alone.
+ */
 export function locateSite(environment: Environment, home: string | undefined): Site {
   const root = environment.checkout ?? fileURLToPath(new URL('../../../..', import.meta.url));
   const inCheckout = environment.checkout !== undefined || existsSync(join(root, 'nx.json'));
   const fallback = inCheckout ? join(root, '.sanctum') : join(homedir(), '.sanctum');
   const paths = homePaths(resolve(home ?? environment.home ?? fallback));
-  return { environment, root, paths, socket: socketPath(paths) };
+  return { environment, root, paths, socket: socketPath(paths, environment) };
 }
 
 /** The program of a service, as the build leaves it. */
@@ -34,13 +37,30 @@ export function bundleOf(site: Site, app: 'engine' | 'router' | 'sanctumctl'): s
 }
 
 /** In the home, unless its path is too long for a socket: then in a private folder for short ones. */
-function socketPath(paths: HomePaths): string {
+function socketPath(paths: HomePaths, { temporaryFolder }: Environment): string {
   const own = join(paths.state, 'supervisor.sock');
   if (Buffer.byteLength(own) <= SOCKET_PATH_MAX) {
     return own;
   }
-  const folder = join(tmpdir(), `sanctum-${userInfo().uid}`);
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  const folder = ensurePrivateFolder(join(temporaryFolder, `sanctum-${userInfo().uid}`));
   const digest = createHash('sha256').update(paths.home).digest('hex').slice(0, 16);
   return join(folder, `${digest}.sock`);
+}
+
+/** Its name can be guessed: whoever made it first could listen in our place. */
+function ensurePrivateFolder(path: string): string {
+  try {
+    mkdirSync(path, { mode: 0o700 });
+  } catch (error) {
+    if (errnoOf(error) !== 'EEXIST') throw error;
+  }
+  const stats = lstatSync(path);
+  const isOurs = stats.isDirectory() && stats.uid === userInfo().uid;
+  if (isOurs && (stats.mode & 0o777) === 0o700) return path;
+  throw new SanctumError(
+    'io',
+    `${path}, where the control socket of a home with a long path lies, has to be a folder of this ` +
+      'user with mode 0700, and no link. Remove it, or name a home with a shorter path.',
+    { param: path },
+  );
 }

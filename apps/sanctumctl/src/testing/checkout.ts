@@ -53,7 +53,7 @@ const { ports } = JSON.parse(
   readFileSync(join(process.env.SANCTUM_HOME, 'state/ports.json'), 'utf8'),
 );
 createServer(async (request, response) => {
-  if (request.url === '/health') return response.end();
+  if (request.url?.startsWith('/health') === true) return response.end();
   const { messages } = await json(request);
   const numbers = messages.at(-1).content.match(/\\d+/g).map(Number);
   const say = (delta, finish_reason = null) =>
