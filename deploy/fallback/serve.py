@@ -73,6 +73,8 @@ def main():
         *("--model", arguments.model),
         *("--host", arguments.host),
         *("--port", str(arguments.port)),
+        # Any web page could read its answers otherwise.
+        *("--allowed-origins", f"http://{arguments.host}:{arguments.port}"),
         *("--prompt-cache-bytes", str(cache_bytes)),
         # As the engine does unless asked otherwise.
         *("--chat-template-args", '{"enable_thinking": false}'),
