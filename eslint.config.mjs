@@ -1,3 +1,6 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { builtinModules } from 'node:module';
+import path from 'node:path';
 import js from '@eslint/js';
 import nx from '@nx/eslint-plugin';
 import tseslint from 'typescript-eslint';
@@ -20,22 +23,22 @@ const SCOPES = {
   router: ['router', 'shared'],
   operator: ['operator', 'shared'],
 };
-/** Purity: a domain or schema library decides; it never reads, sends, spawns or waits. */
-const EFFECTS = [
-  '@nestjs/*',
-  'rxjs',
-  ...['fs', 'fs/promises', 'net', 'http', 'https', 'tls', 'child_process', 'worker_threads'].map(
-    (name) => `node:${name}`,
-  ),
-  'node:timers',
-  'node:timers/promises',
-];
+/**
+ * Purity: a domain or schema library decides; it never reads, sends, spawns or waits. The table of
+ * boundaries does not look at what Node brings, so that has a rule of its own.
+ */
+const PURE_TYPES = ['domain', 'schema'];
+const EFFECTS = ['@nestjs/*', 'rxjs'];
+const PURE_BUILTINS = ['util'];
+const IMPURE_BUILTINS = builtinModules
+  .filter((name) => !PURE_BUILTINS.includes(name))
+  .flatMap((name) => [name, `node:${name}`]);
 
 const depConstraints = [
   ...Object.entries(TYPES).map(([type, targets]) => ({
     sourceTag: `type:${type}`,
     onlyDependOnLibsWithTags: targets.map((target) => `type:${target}`),
-    ...(type === 'domain' || type === 'schema' ? { bannedExternalImports: EFFECTS } : {}),
+    ...(PURE_TYPES.includes(type) ? { bannedExternalImports: EFFECTS } : {}),
     ...(type === 'adapter' ? { bannedExternalImports: ['@nestjs/*'] } : {}),
   })),
   ...Object.entries(SCOPES).map(([scope, targets]) => ({
@@ -60,9 +63,14 @@ const boundaries = (constraints) => [
   { enforceBuildableLibDependency: false, allow: [], depConstraints: constraints },
 ];
 
-const domainSources = ['routing', 'dialects', 'generation', 'contracts', 'errors'].map(
-  (name) => `libs/${name}/src/**/*.ts`,
-);
+const pureSources = readdirSync(path.join(import.meta.dirname, 'libs'))
+  .filter((name) => PURE_TYPES.some((type) => tagsOf(name).includes(`type:${type}`)))
+  .map((name) => `libs/${name}/src/**/*.ts`);
+
+function tagsOf(library) {
+  const file = path.join(import.meta.dirname, 'libs', library, 'package.json');
+  return JSON.parse(readFileSync(file, 'utf8')).nx?.tags ?? [];
+}
 
 export default tseslint.config(
   {
@@ -114,9 +122,18 @@ export default tseslint.config(
     },
   },
   {
-    files: domainSources,
+    files: pureSources,
     ignores: specs,
     rules: {
+      'no-restricted-imports': [
+        'error',
+        {
+          paths: IMPURE_BUILTINS.map((name) => ({
+            name,
+            message: 'A domain or schema library decides; effects belong to an adapter.',
+          })),
+        },
+      ],
       'no-restricted-globals': ['error', 'setTimeout', 'setInterval', 'setImmediate', 'fetch'],
     },
   },

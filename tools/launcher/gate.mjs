@@ -30,7 +30,7 @@ const STEPS = [
 ];
 
 const steps = selectSteps(process.argv.slice(2));
-let failedSteps = 0;
+const failedSteps = [];
 let running;
 // Steps run in groups of their own, so that an interrupt has to be passed on.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
@@ -44,14 +44,18 @@ for (const step of steps) {
   const code = await run(typeof step.command === 'function' ? step.command() : step.command);
   const seconds = ((performance.now() - startedAt) / 1000).toFixed(1);
   console.log(`gate: ${step.name} ${code === 0 ? 'ok' : `FAILED (exit ${code})`} in ${seconds} s`);
-  if (code !== 0) failedSteps += 1;
+  if (code !== 0) failedSteps.push(step.name);
 }
-const { passed, failed, skipped } = countTests();
+const tests = readReports();
 rmSync(reports, { recursive: true, force: true });
-if (skipped > 0) console.log(`gate: ${skipped} tests were skipped; their reasons are above`);
-const passedSteps = steps.length - failedSteps;
-console.log(`${passed + passedSteps} passed, ${failed + failedSteps} failed`);
-process.exit(failed + failedSteps === 0 && passed > 0 ? 0 : 1);
+// Said again at the end: of a long run, the end is what is kept and looked at.
+for (const { name, message } of tests.failures) console.log(`gate: failed: ${name}\n${message}\n`);
+if (failedSteps.length > 0) console.log(`gate: steps that failed: ${failedSteps.join(', ')}`);
+if (tests.skipped > 0) console.log(`gate: ${tests.skipped} tests were skipped; see above`);
+const passed = tests.passed + steps.length - failedSteps.length;
+const failed = tests.failed + failedSteps.length;
+console.log(`${passed} passed, ${failed} failed`);
+process.exit(failed === 0 && tests.passed > 0 ? 0 : 1);
 
 function selectSteps(args) {
   const at = args.indexOf('--only');
@@ -99,13 +103,16 @@ function run([file, ...args]) {
   });
 }
 
-function countTests() {
-  const total = { passed: 0, failed: 0, skipped: 0 };
-  for (const file of readdirSync(reports)) {
-    const report = JSON.parse(readFileSync(path.join(reports, file), 'utf8'));
-    for (const key of Object.keys(total)) total[key] += report[key];
-  }
-  return total;
+function readReports() {
+  const reportOf = (file) => JSON.parse(readFileSync(path.join(reports, file), 'utf8'));
+  const all = readdirSync(reports).map(reportOf);
+  const sum = (key) => all.reduce((total, report) => total + report[key], 0);
+  return {
+    passed: sum('passed'),
+    failed: sum('failed'),
+    skipped: sum('skipped'),
+    failures: all.flatMap(({ failures }) => failures),
+  };
 }
 
 function clangFormat() {

@@ -1,6 +1,14 @@
 // What the provisioning scripts share: looking for a program, and keeping one in the user's cache.
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  statSync,
+} from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -104,7 +112,8 @@ export function tell(line) {
 
 /** Runs `main` with the arguments when the module is the program, and tells what it throws. */
 export function runAsProgram(moduleUrl, main) {
-  if (moduleUrl !== pathToFileURL(process.argv[1] ?? '').href) return;
+  // As typed it may lead through a link, and modules are known by where they are.
+  if (moduleUrl !== pathToFileURL(realpathSync(process.argv[1] ?? '.')).href) return;
   try {
     main(process.argv.slice(2));
   } catch (error) {

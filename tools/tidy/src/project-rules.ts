@@ -11,7 +11,22 @@ interface PackageJson {
 const SCOPES = ['shared', 'engine', 'router', 'operator'];
 const TYPES = 'app nest adapter domain schema util testing e2e tool'.split(' ');
 const INFERRED_TARGETS = ['compile', 'typecheck', 'lint', 'test', 'e2e'];
+/** The top level of the house: what comes to it is a decision. */
+const TOP_LEVEL = new Set([
+  ...['apps', 'certs', 'deploy', 'docs', 'docs-site', 'libs', 'tools', '.ci', 'sanctumctl'],
+  ...['README.md', 'ARCHITECTURE.md', 'CONTRIBUTING.md', 'CHANGELOG.md'],
+  ...['package.json', 'package-lock.json', 'nx.json', 'tsconfig.json', 'tsconfig.base.json'],
+  ...['eslint.config.mjs', 'jest.preset.cjs', '.prettierrc.json', '.prettierignore'],
+  ...['.editorconfig', '.gitignore', '.npmrc'],
+]);
 const PROJECT = /^(apps|libs|tools)\/[a-z-]+\/package\.json$/;
+
+export const topLevelIsFixed: Rule = ({ paths }) => {
+  const names = new Set([...paths].map((name) => name.split('/', 1)[0] ?? ''));
+  return [...names]
+    .filter((name) => !TOP_LEVEL.has(name))
+    .map((name) => `${name}: not of the top level that ARCHITECTURE.md shows`);
+};
 
 export const projectsAreTagged: Rule = (repo) =>
   projects(repo).flatMap(({ path, json }) => {

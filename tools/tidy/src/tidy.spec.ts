@@ -26,6 +26,7 @@ describe('each rule finds what it is for', () => {
     filesAreShort: file('tools/x/a.mjs', '\n'.repeat(301)),
     noMachinePaths: file('libs/x/src/a.ts', "const a = '/home/me/x';\n"),
     noSecrets: file('certs/ca.key', ''),
+    topLevelIsFixed: file('scripts/run.sh', ''),
     projectsAreTagged: file('libs/x/package.json', '{"nx":{"tags":["scope:shared"]}}'),
     dependenciesAreExplained: file('libs/x/package.json', '{"dependencies":{"left-pad":"1"}}'),
     decisionsAreNumbered: file('docs/adr/first.md', '# A\n'),
