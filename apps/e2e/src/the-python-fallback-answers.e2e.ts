@@ -62,4 +62,11 @@ describe('with the engine stopped, the same question gets the same answer', () =
     const list = await fetch(`${url ?? ''}/v1/models`);
     expect(await list.json()).toMatchObject({ data: [{ id: 'padawan' }] });
   });
+
+  it('and no web page of elsewhere may read it', async () => {
+    const { url } = await instance.service('mlx-py-fallback');
+    const list = await fetch(`${url ?? ''}/v1/models`, { headers: { origin: 'https://evil.com' } });
+    expect(list.status).toBe(200);
+    expect(list.headers.get('access-control-allow-origin')).toBeNull();
+  });
 });
