@@ -68,6 +68,20 @@ describe('limits and failed steps', () => {
     );
   });
 
+  it('lets spare pages make way for whatever else is asked for', () => {
+    const context = open();
+    const program = attentionProgram(context);
+    const sequence = program.createSequence();
+    program.step([{ sequence, tokens: tokens(64), logits: 'none' }]);
+    sequence.free();
+    const { memoryBytes, cacheSpareBytes } = context.stats();
+    expect(cacheSpareBytes).toBeGreaterThan(0);
+    context.setLimits({ memoryBytes });
+    const shape = [cacheSpareBytes / 4];
+    context.createTensor({ type: 'f32', shape, data: new Float32Array(cacheSpareBytes / 4) });
+    expect(context.stats()).toMatchObject({ memoryBytes, cacheSpareBytes: 0 });
+  });
+
   it('refuses a sequence longer than maxPositions', () => {
     const program = attentionProgram(open(), 10);
     const sequence = program.createSequence();

@@ -3,7 +3,13 @@ import fc from 'fast-check';
 import type { Context } from './context.js';
 import type { QuantizationBits, QuantizationGroup } from './data.js';
 import { openKernels } from './kernels.js';
-import { flatten, maxDifference, randomMatrix, randomSource } from './reference/matrix.js';
+import {
+  flatten,
+  maxDifference,
+  randomMatrix,
+  randomSource,
+  type Matrix,
+} from './reference/matrix.js';
 import { runOp } from './reference/op-bench.js';
 import { linear } from './reference/ops.js';
 
@@ -31,11 +37,17 @@ const cases: fc.Arbitrary<Case> = fc.record({
   groupSize: fc.constantFrom<QuantizationGroup>(32, 64, 128),
 });
 
-function run(context: Context, input: Case, chunks?: readonly number[]) {
+interface RunOptions {
+  readonly chunks?: readonly number[];
+  /** Changes the activations. */
+  readonly damage?: (x: Matrix) => Matrix;
+}
+
+function run(context: Context, input: Case, { chunks, damage = (x) => x }: RunOptions = {}) {
   const { tokens, outDim, groups, bits, groupSize } = input;
   const cols = groups * groupSize;
   const random = randomSource(input.seed);
-  const x = randomMatrix(random, { rows: tokens, cols }, 3);
+  const x = damage(randomMatrix(random, { rows: tokens, cols }, 3));
   const values = flatten(randomMatrix(random, { rows: outDim, cols }));
   const parts = kernels.quantize(values, { rows: outDim, cols, bits, groupSize });
   const shape = [outDim, groups];
@@ -91,12 +103,34 @@ describe('quantised linear', () => {
         const alone = new Array<number>(input.tokens).fill(1);
         const results = fast.flatMap((context) => [
           run(context, input).got,
-          run(context, input, alone).got,
+          run(context, input, { chunks: alone }).got,
         ]);
         const [first] = results;
         for (const result of results) expect(result).toEqual(first);
       }),
       { numRuns: 25 },
+    );
+  });
+
+  it('loses no NaN and no infinity among the integers, and keeps them to their row', () => {
+    const spots = fc.record({
+      row: fc.nat(),
+      column: fc.nat(),
+      value: fc.constantFrom(NaN, Infinity, -Infinity),
+    });
+    fc.assert(
+      fc.property(cases, spots, (input, { row, column, value }) => {
+        const hurt = row % input.tokens;
+        const at = column % (input.groups * input.groupSize);
+        const damage = (x: Matrix): Matrix =>
+          x.map((values, r) => (r === hurt ? values.with(at, value) : values));
+        for (const context of fast) {
+          const want = run(context, input).got;
+          want[hurt] = new Array<number>(input.outDim).fill(NaN);
+          expect(run(context, input, { damage }).got).toEqual(want);
+        }
+      }),
+      { numRuns: 20 },
     );
   });
 });

@@ -62,7 +62,7 @@ sk_status sk_context_limits(sk_handle context, const sk_limits* limits) {
   return guarded([&] {
     const auto found = find<Context>(context);
     found->budget->set_limits(*required(limits, "limits"));
-    if (found->budget->over()) found->pages->clear();
+    if (found->budget->over()) found->budget->reclaim();
   });
 }
 

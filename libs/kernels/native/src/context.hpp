@@ -18,7 +18,9 @@ class Context : public Object, public std::enable_shared_from_this<Context> {
         kernels(isa),
         budget(std::make_shared<Budget>(limits)),
         pages(std::make_shared<PagePool>(budget)),
-        pool(threads) {}
+        pool(threads) {
+    budget->reclaim_from(pages);
+  }
   Context* owner() const override { return const_cast<Context*>(this); }
 
   const bool fast;

@@ -17,7 +17,18 @@ bool exceeds(uint64_t used, uint64_t more, uint64_t limit) {
 }
 }  // namespace
 
+bool Budget::fits(uint64_t bytes, Use use) const {
+  const std::lock_guard lock(mutex_);
+  return !exceeds(memory_, bytes, limits_.memory_bytes) &&
+         (use != Use::cache || !exceeds(cache_, bytes, limits_.cache_bytes));
+}
+
+void Budget::reclaim() const {
+  if (const auto pages = pages_.lock()) pages->clear();
+}
+
 void Budget::take(uint64_t bytes, Use use) {
+  if (!fits(bytes, use)) reclaim();
   const std::lock_guard lock(mutex_);
   if (use == Use::cache && exceeds(cache_, bytes, limits_.cache_bytes))
     refuse("cache", cache_, bytes, limits_.cache_bytes);
@@ -51,12 +62,6 @@ bool Budget::over() const {
   return exceeds(cache_, 0, limits_.cache_bytes) || exceeds(memory_, 0, limits_.memory_bytes);
 }
 
-bool Budget::cache_fits(uint64_t bytes) const {
-  const std::lock_guard lock(mutex_);
-  return !exceeds(cache_, bytes, limits_.cache_bytes) &&
-         !exceeds(memory_, bytes, limits_.memory_bytes);
-}
-
 void Budget::fill(sk_stats& stats) const {
   const std::lock_guard lock(mutex_);
   stats.memory_bytes = memory_;
@@ -75,6 +80,10 @@ Block::Block(std::shared_ptr<Budget> budget, uint64_t bytes, Use use)
   // of an engine that held 4 MB grew to 150
   // (https://sourceware.org/bugzilla/show_bug.cgi?id=14581).
   allocated_ = std::malloc(rounded + kAlign);
+  if (allocated_ == nullptr) {
+    budget_->reclaim();
+    allocated_ = std::malloc(rounded + kAlign);
+  }
   if (allocated_ == nullptr) {
     budget_->give(rounded, use);
     fail(SK_OUT_OF_MEMORY, "the machine has no %llu bytes left",
@@ -102,18 +111,13 @@ PagePool::Page PagePool::take(uint64_t bytes) {
       spare_bytes_ -= block.bytes();
     }
   }
-  if (block.data() == nullptr) block = beside(bytes);
+  if (block.data() == nullptr) block = Block(budget_, bytes, Use::cache);
   auto* owned = new Block(std::move(block));
   {
     const std::lock_guard lock(mutex_);
     ++in_use_;
   }
   return Page(owned, [pool = shared_from_this()](Block* page) { pool->put_back(page); });
-}
-
-Block PagePool::beside(uint64_t bytes) {
-  if (!budget_->cache_fits(bytes)) clear();
-  return Block(budget_, bytes, Use::cache);
 }
 
 void PagePool::put_back(Block* page) noexcept {

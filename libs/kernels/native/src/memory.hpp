@@ -11,20 +11,25 @@ namespace sk {
 
 enum class Use { general, cache, scratch };
 
+class PagePool;
+
 // Counts every byte of a context against its limits. Outlives the context through its blocks.
 class Budget {
  public:
   explicit Budget(const sk_limits& limits) : limits_(limits) {}
+  // The spare pages of this pool make way before anything is refused.
+  void reclaim_from(std::weak_ptr<PagePool> pages) { pages_ = std::move(pages); }
   void take(uint64_t bytes, Use use);  // fails with SK_OUT_OF_MEMORY
   void give(uint64_t bytes, Use use) noexcept;
   void set_limits(const sk_limits& limits);
   sk_limits limits() const;
   bool over() const;
-  // Whether `bytes` more of the cache would fit.
-  bool cache_fits(uint64_t bytes) const;
+  void reclaim() const;
   void fill(sk_stats& stats) const;
 
  private:
+  bool fits(uint64_t bytes, Use use) const;
+  std::weak_ptr<PagePool> pages_;
   mutable std::mutex mutex_;
   sk_limits limits_;
   uint64_t memory_ = 0;
@@ -71,8 +76,6 @@ class PagePool : public std::enable_shared_from_this<PagePool> {
   explicit PagePool(std::shared_ptr<Budget> budget) : budget_(std::move(budget)) {}
   using Page = std::shared_ptr<Block>;  // use_count is the reference count of copy-on-write
   Page take(uint64_t bytes);
-  // Memory of the cache that is no page; spare pages make way for it.
-  Block beside(uint64_t bytes);
   void clear();
   void fill(sk_stats& stats) const;
 

@@ -9,7 +9,7 @@ namespace sk {
 Sequence::Sequence(std::shared_ptr<Program> owner)
     : program(std::move(owner)),
       tables(program->page_layouts.size()),
-      state(program->context->pages->beside(program->plan.state_floats * sizeof(float))) {
+      state(program->context->budget, program->plan.state_floats * sizeof(float), Use::cache) {
   std::memset(state.data(), 0, state.bytes());
 }
 
@@ -18,7 +18,7 @@ Sequence::Sequence(const Sequence& other)
       program(other.program),
       length(other.length),
       tables(other.tables),
-      state(program->context->pages->beside(other.state.bytes())) {
+      state(program->context->budget, other.state.bytes(), Use::cache) {
   std::memcpy(state.data(), other.state.data(), state.bytes());
 }
 

@@ -1,7 +1,8 @@
 // The specification of `fast`: what every instruction set must reproduce bit for bit.
 //   d = max|x| / 127 of the group, q = round_to_even(x * (127 / max|x|)), s = d * sum(q)
 //   y[row] = sum over groups in order of ((scale * d) * dot(w, q) + bias * s)   (+ bias of the op)
-// dot and sum are integers and therefore exact; each float operation rounds on its own.
+// dot and sum are integers and therefore exact; each float operation rounds on its own. A NaN or an
+// infinity makes NaN of s and with it of every row: it is not lost among the integers.
 #pragma once
 #include "isa/lanes.hpp"
 #include "isa/matrix_ops.hpp"
@@ -36,9 +37,7 @@ static void quantize_row(const float* x, uint32_t dim, uint32_t group_size, Quan
   if (stride != dim) memset(q + (dim & ~(kChunk - 1)), 0, stride - (dim & ~(kChunk - 1)));
   for (uint32_t g = 0; g * group_size < dim; ++g) {
     const float* in = x + g * group_size;
-    V top = zero();
-    for (uint32_t i = 0; i < group_size; i += 16) top = max(absolute(load(in + i)), top);
-    const float amax = largest(top);
+    const float amax = largest_magnitude(in, group_size);
     const float inverse = amax > 0.0f ? 127.0f / amax : 0.0f;
     int8_t narrow[128];
     vi sums = {};

@@ -125,6 +125,21 @@ SK_INLINE uint32_t float_to_bits(float f) {
   return u;
 }
 
+// The largest |x| of `count` numbers, a multiple of 16: NaN if one of them is. Bits without a sign
+// are in the order of the floats, infinity above every number and NaN above infinity.
+SK_INLINE float largest_magnitude(const float* x, uint32_t count) {
+  vi top[SK_PARTS] = {};
+  for (uint32_t at = 0; at < count; at += 16) {
+    const V a = absolute(load(x + at));
+    SK_EACH top[i] = (vi)a.p[i] > top[i] ? (vi)a.p[i] : top[i];
+  }
+  int32_t lanes[16];
+  memcpy(lanes, top, sizeof lanes);
+  int32_t largest = 0;
+  for (int i = 0; i < 16; ++i) largest = lanes[i] > largest ? lanes[i] : largest;
+  return bits_to_float((uint32_t)largest);
+}
+
 SK_INLINE float half_to_float(uint16_t h) {
   const uint32_t sign = (uint32_t)(h & 0x8000) << 16;
   const uint32_t rest = h & 0x7fff;
