@@ -44,20 +44,11 @@ export function readChatCompletion(value: unknown): ChatPiece {
   return readPiece(value, 'message');
 }
 
-/**
- * The message of a whole answer with each of its calls in a place of its own, and with an id that no
- * other has: pieces of a stream with one id are one call, entries of a whole answer never are.
- */
+/** The message of a whole answer with each of its calls at an index of its own, whatever it said. */
 export function withCallsApart(message: unknown): unknown {
   const { tool_calls: calls, ...said } = record(message);
   if (!Array.isArray(calls)) return message;
-  const taken = new Set<unknown>();
-  const apart = calls.map((call: unknown, index) => {
-    const { id, ...rest } = record(call);
-    const own = taken.has(id) ? {} : { id };
-    taken.add(id);
-    return { ...rest, ...own, index };
-  });
+  const apart = calls.map((call: unknown, index) => ({ ...record(call), index }));
   return { ...said, tool_calls: apart };
 }
 

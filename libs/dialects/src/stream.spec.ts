@@ -65,6 +65,16 @@ describe('events of /v1/messages', () => {
     expect(response).toMatchObject({ type: 'response.completed', response: { usage: null } });
   });
 
+  it('leave thoughts out where thinking was disabled', () => {
+    const asked = { max_tokens: 9, messages: [{ role: 'user', content: 'x' }], stream: true };
+    const open = (fields: object): AnswerStream =>
+      translate('messages', { ...asked, thinking: fields }).openStream(STAMP);
+    const [first] = accumulateMessage(eventsOf(open({ type: 'disabled' }), TOOLS));
+    expect(first).toEqual({ type: 'text', text: 'One moment.' });
+    const [thought] = accumulateMessage(eventsOf(open({ type: 'adaptive' }), TOOLS));
+    expect(thought).toEqual({ type: 'thinking', text: 'Look.' });
+  });
+
   it('open one block at a time, whatever the order of the deltas', () => {
     const events = eventsOf(messages(), TOOLS);
     expect(accumulateMessage(events)).toEqual([
@@ -197,6 +207,19 @@ describe('tool calls as servers send them', () => {
       'without id',
       [call(0, f('{}')), call(1, f('{}'))],
       [{ id: 'toolu_a1_0' }, { id: 'toolu_a1_1' }],
+    ],
+    [
+      'one id at two indexes',
+      [
+        call(0, { id: 'a', ...f('{"x"') }),
+        call(1, { id: 'a', ...f('{"y"') }),
+        call(0, { id: 'a', function: { arguments: ':1}' } }),
+        call(1, { function: { arguments: ':2}' } }),
+      ],
+      [
+        { id: 'a', text: '{"x":1}' },
+        { id: 'toolu_a1_1', text: '{"y":2}' },
+      ],
     ],
     [
       'all at index 0',

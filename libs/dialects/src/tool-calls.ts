@@ -23,7 +23,7 @@ interface Call {
 
 /**
  * Makes one account of tool calls out of what servers send: the id and the name in the first piece
- * or in all of them, no index, the same index for several calls, no id at all.
+ * or in all of them, no index, the same index for several calls, no id at all, one id for all.
  */
 export class ToolCallBook {
   readonly #calls: Call[] = [];
@@ -47,13 +47,13 @@ export class ToolCallBook {
     }
     if (piece.name === undefined) return undefined;
     call.name = piece.name;
-    const opened = { id: call.id ?? this.#mintId(call.ordinal), name: piece.name };
+    const opened = { id: this.#idOf(call), name: piece.name };
     return { ordinal: call.ordinal, opened, arguments: call.arguments };
   }
 
   #find(piece: ToolCallPiece): Call | undefined {
     if (piece.id !== undefined) {
-      const known = this.#calls.find(({ id }) => id === piece.id);
+      const known = this.#calls.find((call) => call.id === piece.id && agree(call, piece));
       if (known !== undefined) return known;
     }
     const last = this.#calls.at(-1);
@@ -61,6 +61,12 @@ export class ToolCallBook {
       piece.index === undefined ? last : this.#calls.findLast(({ index }) => index === piece.index);
     const isWhole = piece.index === undefined && piece.name !== undefined;
     return isWhole || isAnother(piece, sameIndex) ? undefined : sameIndex;
+  }
+
+  /** Results name the call they are for: no two calls go by one id. */
+  #idOf({ id, ordinal }: Call): string {
+    const isTaken = this.#calls.some((call) => call.ordinal < ordinal && call.id === id);
+    return id === undefined || isTaken ? this.#mintId(ordinal) : id;
   }
 
   #add({ index, id }: ToolCallPiece): Call {
@@ -75,6 +81,11 @@ export class ToolCallBook {
     this.#calls.push(call);
     return call;
   }
+}
+
+/** Some servers give all calls of an answer one id: two indexes are two calls. */
+function agree(call: Call, { index }: ToolCallPiece): boolean {
+  return index === undefined || call.index === undefined || call.index === index;
 }
 
 /** Without an id, a name begins another call where the last one is complete; some repeat theirs. */

@@ -24,12 +24,13 @@ export function translate(dialect: Exclude<Dialect, 'chat'>, body: unknown): Tra
 function translateMessages(body: unknown): Translation {
   const request = parseMessagesRequest(body);
   const stopSequences = request.stop_sequences ?? [];
+  const wishes = { stopSequences, thoughts: request.thinking?.type !== 'disabled' };
   return {
     dialect: 'messages',
     stream: request.stream === true,
     chat: messagesToChat(request),
-    answer: (completion, stamp) => chatToMessage(completion, stamp, stopSequences),
-    openStream: (stamp) => new ChatStreamReader(new MessagesEvents(stamp, stopSequences)),
+    answer: (completion, stamp) => chatToMessage(completion, stamp, wishes),
+    openStream: (stamp) => new ChatStreamReader(new MessagesEvents(stamp, wishes)),
   };
 }
 

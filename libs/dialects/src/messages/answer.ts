@@ -11,17 +11,24 @@ export interface MessageStop {
   readonly stop_sequence: string | null;
 }
 
+/** What a request says of its answer. */
+export interface AnswerWishes {
+  readonly stopSequences: readonly string[];
+  /** False where thinking was disabled; a backend may think all the same. */
+  readonly thoughts: boolean;
+}
+
 /** A whole chat completion as an Anthropic `message`. */
 export function chatToMessage(
   completion: unknown,
   stamp: AnswerStamp,
-  stopSequences: readonly string[],
+  { stopSequences, thoughts }: AnswerWishes,
 ): object {
   const piece = readChatCompletion(completion);
   const content = [
-    ...(piece.reasoning === ''
-      ? []
-      : [{ type: 'thinking', thinking: piece.reasoning, signature: '' }]),
+    ...(thoughts && piece.reasoning !== ''
+      ? [{ type: 'thinking', thinking: piece.reasoning, signature: '' }]
+      : []),
     ...(said(piece) === '' ? [] : [{ type: 'text', text: said(piece), citations: null }]),
     ...toolUses(piece, stamp),
   ];

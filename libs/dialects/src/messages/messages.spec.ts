@@ -211,6 +211,12 @@ describe('a chat completion as a message', () => {
   const answer = (value: object, fields: object = {}): unknown =>
     translate('messages', request(fields)).answer(value, STAMP);
 
+  it('leaves thoughts out where thinking was disabled', () => {
+    const thought = completion({ content: 'Hm.', reasoning_content: 'Think.' }, 'stop');
+    const content = [{ type: 'text', text: 'Hm.', citations: null }];
+    expect(answer(thought, { thinking: { type: 'disabled' } })).toMatchObject({ content });
+  });
+
   it('has thoughts, text, tools and usage', () => {
     const calls = [{ id: 't1', type: 'function', function: { name: 'f', arguments: '{"a":1}' } }];
     const message = { content: 'Hm.', reasoning_content: 'Think.', tool_calls: calls };

@@ -3,7 +3,15 @@ import type { ChatPiece } from '../chat-answer.js';
 import type { PieceSink, StreamEnd } from '../chat-stream.js';
 import { ToolCallBook, type ToolCallNews } from '../tool-calls.js';
 import { namedEvent, type AnswerStamp } from '../translation.js';
-import { deltaUsage, messageHead, messageUsage, said, stopOf, toolUseId } from './answer.js';
+import {
+  deltaUsage,
+  messageHead,
+  messageUsage,
+  said,
+  stopOf,
+  toolUseId,
+  type AnswerWishes,
+} from './answer.js';
 import { messagesError } from './error.js';
 
 interface Block {
@@ -20,22 +28,23 @@ interface Block {
  */
 export class MessagesEvents implements PieceSink {
   readonly #stamp: AnswerStamp;
-  readonly #stopSequences: readonly string[];
+  readonly #wishes: AnswerWishes;
   readonly #calls: ToolCallBook;
   #started = false;
   #index = -1;
   #open: Block['key'] | undefined;
   readonly #waiting: Block[] = [];
 
-  constructor(stamp: AnswerStamp, stopSequences: readonly string[]) {
+  constructor(stamp: AnswerStamp, wishes: AnswerWishes) {
     this.#stamp = stamp;
-    this.#stopSequences = stopSequences;
+    this.#wishes = wishes;
     this.#calls = new ToolCallBook(toolUseId(stamp));
   }
 
   onPiece(piece: ChatPiece): string {
     let out = this.#start(piece.model);
-    if (piece.reasoning !== '') out += this.#say('thinking', piece.reasoning);
+    if (this.#wishes.thoughts && piece.reasoning !== '')
+      out += this.#say('thinking', piece.reasoning);
     if (said(piece) !== '') out += this.#say('text', said(piece));
     for (const call of piece.toolCalls) {
       const news = this.#calls.push(call);
@@ -49,7 +58,8 @@ export class MessagesEvents implements PieceSink {
     for (const block of this.#waiting) {
       out += this.#openBlock(block) + this.#delta(block.key, block.text) + this.#close();
     }
-    const seen = { calledTools: !this.#calls.isEmpty, stopSequences: this.#stopSequences };
+    const { stopSequences } = this.#wishes;
+    const seen = { calledTools: !this.#calls.isEmpty, stopSequences };
     const usage = deltaUsage(end.usage, end.deltas);
     out += namedEvent('message_delta', { delta: stopOf(end, seen), usage });
     return out + namedEvent('message_stop');
