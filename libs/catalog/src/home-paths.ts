@@ -1,5 +1,7 @@
-import { chmodSync, mkdirSync } from 'node:fs';
-import { isAbsolute, join, resolve } from 'node:path';
+import { chmodSync, mkdirSync, statSync } from 'node:fs';
+import { dirname, isAbsolute, join, resolve } from 'node:path';
+import { messageOf, SanctumError } from '@sanctum/errors';
+import { errnoOf } from './errno.js';
 
 export interface KeyPairFiles {
   readonly cert: string;
@@ -68,7 +70,11 @@ export function homePaths(home: string): HomePaths {
   };
 }
 
-/** Makes the folders of a home, private to the owner; folders that exist lose group and world bits. */
+/**
+ * Makes the folders of a home, private to the owner; folders that exist lose group and world bits.
+ *
+ * @throws SanctumError `io` where there can be no such folders
+ */
 export function createHome(home: string): HomePaths {
   const paths = homePaths(home);
   const folders = [
@@ -84,11 +90,33 @@ export function createHome(home: string): HomePaths {
     paths.logs,
     paths.models,
   ];
-  for (const folder of folders) {
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
-    chmodSync(folder, 0o700);
+  try {
+    for (const folder of folders) {
+      makeFolder(folder);
+      chmodSync(folder, 0o700);
+    }
+  } catch (error) {
+    throw new SanctumError(
+      'io',
+      `The home ${paths.home} cannot be made (${messageOf(error)}). ` +
+        'Name another with --home or SANCTUM_HOME.',
+      { cause: error, param: paths.home },
+    );
   }
   return paths;
+}
+
+/** By hand: where there can be none, below /proc for one, `recursive` of Node 20 asks for ever. */
+function makeFolder(folder: string): void {
+  if (statSync(folder, { throwIfNoEntry: false })?.isDirectory() === true) return;
+  const parent = dirname(folder);
+  if (parent !== folder) makeFolder(parent);
+  try {
+    mkdirSync(folder, { mode: 0o700 });
+  } catch (error) {
+    // Another process may have been quicker.
+    if (errnoOf(error) !== 'EEXIST' || !statSync(folder).isDirectory()) throw error;
+  }
 }
 
 /** A path as written in instance.yaml: absolute, `~/…`, or relative to the file's folder. */

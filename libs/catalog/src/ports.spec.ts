@@ -1,4 +1,6 @@
+import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
@@ -64,7 +66,26 @@ describe('pickFreePorts', () => {
       expect(port).toBeGreaterThan(1023);
     }
   });
+
+  it('gives ports that nobody is given by chance before they are used', async () => {
+    const names = Array.from({ length: 100 }, (_, at) => `port ${at}`);
+    const picked = new Set(Object.values(await pickFreePorts(names)));
+    // Among so many of some 14,000 ports, twenty would be met again.
+    for (let count = 0; count < 3_000; count += 1) {
+      expect(picked).not.toContain(await listenOnce(0));
+    }
+    for (const port of picked) expect(await listenOnce(port)).toBe(port);
+  });
 });
+
+async function listenOnce(port: number): Promise<number> {
+  const server = createServer().listen(port, '127.0.0.1');
+  await once(server, 'listening');
+  const { port: given } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return given;
+}
 
 describe('portsOf', () => {
   it('lists the listeners of enabled services', () => {

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { createServer, type Server } from 'node:net';
+import { connect, createServer, type Server } from 'node:net';
 import { once } from 'node:events';
 import { z } from 'zod';
 import { messageOf, SanctumError } from '@sanctum/errors';
@@ -114,7 +114,11 @@ export function writePorts(file: string, ports: PortTable): void {
   writeFileAtomic(file, `${JSON.stringify({ version: 1, ports }, null, 2)}\n`);
 }
 
-/** One free port of the loopback interface per name, all different. */
+/**
+ * One free port of the loopback interface per name, all different. On each a connection has just
+ * ended (TIME_WAIT): for a minute or half of one the system gives the port to nobody who asks for
+ * any, and to whoever asks for this one.
+ */
 export async function pickFreePorts<N extends string>(
   names: readonly N[],
 ): Promise<Record<N, number>> {
@@ -122,7 +126,8 @@ export async function pickFreePorts<N extends string>(
   try {
     const entries: [N, number][] = [];
     for (const name of names) {
-      const server = createServer();
+      // Who ends first is left waiting: it has to be this side, whatever a stranger does.
+      const server = createServer((socket) => socket.on('error', () => undefined).destroySoon());
       servers.push(server);
       server.listen({ host: '127.0.0.1', port: 0 });
       await once(server, 'listening');
@@ -130,6 +135,7 @@ export async function pickFreePorts<N extends string>(
       if (address === null || typeof address === 'string') {
         throw new SanctumError('io', 'The system gave no TCP address for a free port.');
       }
+      await once(connect(address.port, '127.0.0.1').resume(), 'close');
       entries.push([name, address.port]);
     }
     return Object.fromEntries(entries) as Record<N, number>;

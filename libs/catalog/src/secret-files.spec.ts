@@ -17,7 +17,9 @@ afterEach(() => rmSync(home.home, { recursive: true, force: true }));
 
 function put(name: string, text: string, mode = 0o600): string {
   const file = join(home.secrets, name);
-  writeFileSync(file, text, { mode });
+  writeFileSync(file, text);
+  // Not when it is made, where the umask has a say.
+  chmodSync(file, mode);
   return file;
 }
 

@@ -26,7 +26,7 @@ export class ControlClient {
       (await this.#connect()).destroy();
       return true;
     } catch (error) {
-      if (errnoOf(error) === 'ENOENT' || errnoOf(error) === 'ECONNREFUSED') {
+      if (['ENOENT', 'ENOTDIR', 'ECONNREFUSED'].includes(errnoOf(error) ?? '')) {
         return false;
       }
       throw error;

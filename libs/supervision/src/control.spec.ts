@@ -4,6 +4,7 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { waitUntil } from '@sanctum/testing';
 import { ControlClient } from './control-client.js';
 import { CONTROL_REQUEST_BYTES_MAX, ControlServer } from './control-server.js';
 import { LocalSupervisor, type ServiceEvent } from './local-supervisor.js';
@@ -76,8 +77,9 @@ describe('control socket', () => {
   describe('a pause', () => {
     async function killed(): Promise<void> {
       const { pid } = await supervisor.status('engine');
+      if (pid === null) throw new Error('engine has no process');
       const gone = once(supervisor.events, 'change');
-      process.kill(pid ?? 0, 'SIGKILL');
+      process.kill(pid, 'SIGKILL');
       await gone;
     }
     const nextState = async (): Promise<string> => {
@@ -135,7 +137,8 @@ describe('control socket', () => {
     const abort = new AbortController();
     const events = client.watch(abort.signal);
     const first: Promise<IteratorResult<ServiceEvent, void>> = events.next();
-    await client.status();
+    const isWatched = () => supervisor.events.listenerCount('change') > 0;
+    await waitUntil(isWatched, { what: 'the supervisor is watched' });
     const started = supervisor.startAll();
     const states: string[] = [];
     const { value: waiting } = await first;

@@ -17,6 +17,8 @@ import type { Phase } from './lifecycle.js';
 import { readRecord } from './supervisor-record.js';
 import { openWorkshop, type Workshop } from './testing/programs.js';
 
+/** A log is looked at every five seconds; one whose writer cannot be held is left for the next look. */
+const ROTATION_TIMEOUT_MS = 45_000;
 let workshop: Workshop;
 let supervisor: LocalSupervisor;
 
@@ -179,7 +181,10 @@ describe('LocalSupervisor', () => {
     await supervisor.install(await workshop.service('engine', { habits: ['chatty'] }));
     await supervisor.startAll();
     const log = supervisor.logFile('engine');
-    await waitUntil(() => existsSync(`${log}.1`), { what: 'the log is rotated' });
+    await waitUntil(() => existsSync(`${log}.1`), {
+      what: 'the log is rotated',
+      timeoutMs: ROTATION_TIMEOUT_MS,
+    });
     await waitUntil(() => statSync(log).size > 0, { what: 'the service writes on' });
     await supervisor.stop('engine');
     const rotated = readdirSync(workshop.paths.logs).filter((name) =>

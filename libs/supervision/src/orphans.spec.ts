@@ -3,11 +3,17 @@ import { once } from 'node:events';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { build } from 'esbuild';
-import { findProcess, groupMembers, isAlive, type ProcessId } from '@sanctum/catalog';
+import {
+  findProcess,
+  groupMembers,
+  isAlive,
+  pickFreePorts,
+  type ProcessId,
+} from '@sanctum/catalog';
+import { RunningProgram, waitUntil } from '@sanctum/testing';
 import { LocalSupervisor } from './local-supervisor.js';
 import { reapHome, reapOrphans } from './orphans.js';
 import { findPortHolder, isPortFree } from './port-holder.js';
@@ -69,13 +75,12 @@ async function killSupervisor(): Promise<SupervisorRecord> {
     for (const spec of specs) await supervisor.install(spec);
     await supervisor.startAll();
     console.log('up');`;
-  const program = spawn(process.execPath, ['--input-type=module', '-e', script], {
-    stdio: ['ignore', 'pipe', 'inherit'],
+  const program = await RunningProgram.start({
+    file: process.execPath,
+    args: ['--input-type=module', '-e', script],
   });
-  const [line] = (await once(createInterface(program.stdout), 'line')) as [string];
-  expect(line).toBe('up');
-  program.kill('SIGKILL');
-  await once(program, 'exit');
+  await program.line((line) => line === 'up');
+  expect(await program.kill()).toEqual({ code: null, signal: 'SIGKILL' });
   return recordOf(workshop.paths.supervisorFile);
 }
 
@@ -136,15 +141,18 @@ async function killSupervisorAtSpawn(): Promise<void> {
 describe('after SIGKILL between a spawn and its record', () => {
   it('what was started is reaped all the same', async () => {
     await killSupervisorAtSpawn();
-    const [engine] = findMarked(workshop.paths.supervisorFile);
-    expect(engine?.name).toBe('engine');
+    // A spawn is over a moment before the system shows the environment.
+    const engine = await waitUntil(() => findMarked(workshop.paths.supervisorFile)[0], {
+      what: 'the engine is found',
+    });
+    expect(engine.name).toBe('engine');
     expect(findMarked(`${workshop.paths.supervisorFile}x`)).toEqual([]);
 
     const reaped = await reapHome(workshop, 5_000);
     expect(reaped.map(({ name }) => name)).toEqual(['engine']);
-    expect(reaped[0]?.pids).toContain(engine?.pid);
+    expect(reaped[0]?.pids).toContain(engine.pid);
     expect(findMarked(workshop.paths.supervisorFile)).toEqual([]);
-    expect(engine === undefined || isAlive(engine)).toBe(false);
+    expect(isAlive(engine)).toBe(false);
   });
 
   it('is found by what ps prints, too', () => {
@@ -215,10 +223,10 @@ describe('reapOrphans', () => {
 
 describe('ports', () => {
   it('name the process that holds them', async () => {
-    const server = createServer().listen(0, '127.0.0.1');
+    // One that nobody else is given once it is free.
+    const { port } = await pickFreePorts(['port']);
+    const server = createServer().listen(port, '127.0.0.1');
     await once(server, 'listening');
-    const address = server.address();
-    const port = typeof address === 'object' && address !== null ? address.port : 0;
     expect(await isPortFree('127.0.0.1', port)).toBe(false);
     expect(findPortHolder(port)).toMatchObject({ pid: process.pid });
     expect(findPortHolder(port)?.command).toContain('node');

@@ -7,6 +7,8 @@ import { readRecord } from './supervisor-record.js';
 
 /** How often a process that is not our child is looked at: the system sends no event for it. */
 const POLL_MS = 20;
+/** From SIGKILL until the system has removed a process. */
+export const KILL_WAIT_MS = 5_000;
 
 export interface ReapedService {
   readonly name: string;
@@ -70,7 +72,7 @@ export async function endGroup(leader: ProcessId, graceMs: number): Promise<void
   }
   if (groupMembers(leader).length > 0) {
     signalProcess(-leader.pid, 'SIGKILL');
-    await untilGone(() => groupMembers(leader).length === 0, graceMs);
+    await untilGone(() => groupMembers(leader).length === 0, KILL_WAIT_MS);
   }
 }
 
@@ -88,7 +90,7 @@ export async function endProcess(id: ProcessId, graceMs: number): Promise<void> 
   }
   if (isAlive(id)) {
     signalProcess(id.pid, 'SIGKILL');
-    await untilGone(() => !isAlive(id), graceMs);
+    await untilGone(() => !isAlive(id), KILL_WAIT_MS);
   }
 }
 

@@ -2,12 +2,9 @@ import { spawn } from 'node:child_process';
 import { findProcess, groupMembers, type ProcessId } from '@sanctum/catalog';
 import { messageOf } from '@sanctum/errors';
 import { withLog } from './log-file.js';
-import { endGroup, signalProcess } from './orphans.js';
+import { endGroup, KILL_WAIT_MS, signalProcess } from './orphans.js';
 import type { ServiceSpec } from './service-manager.js';
 import { serviceMarker } from './service-marker.js';
-
-/** From SIGKILL until the system has removed the group. */
-const KILL_WAIT_MS = 5_000;
 
 /** One run of a service's program: a session of its own, writing straight into its log. */
 export class SupervisedProcess {
