@@ -263,8 +263,9 @@ export class AuditLog {
   }
 
   #onWritten(): void {
-    if (this.#stalledSince === undefined && this.#droppedUntold === 0) return;
-    const stalledMs = Math.round(performance.now() - (this.#stalledSince ?? performance.now()));
+    const since = this.#stalledSince;
+    if (since === undefined && this.#droppedUntold === 0) return;
+    const stalledMs = since === undefined ? 0 : Math.round(performance.now() - since);
     const droppedLines = this.#droppedUntold;
     this.#stalledSince = undefined;
     this.#droppedUntold = 0;

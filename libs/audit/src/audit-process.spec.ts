@@ -4,13 +4,15 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { hashesAt, readLines } from './read-chain.js';
 import { verifyChains } from './verify-chain.js';
 
 const WRITER = fileURLToPath(new URL('./audit-writer.fixture.ts', import.meta.url));
 const HOOKS = fileURLToPath(new URL('../../testing/src/source-register.mjs', import.meta.url));
 const KILLS = 12;
+// Each starts a program from its source.
+jest.setTimeout(180_000);
 
 interface Told {
   readonly open?: true;
@@ -29,11 +31,19 @@ beforeEach(() => {
   dir = join(root, 'engine');
 });
 
-afterEach(() => {
-  for (const writer of writers) writer.kill('SIGKILL');
+afterEach(async () => {
+  await Promise.all(writers.map((writer) => kill(writer)));
   writers = [];
   rmSync(root, { recursive: true, force: true });
 });
+
+/** Resolves when it is gone, and so writes nothing more. */
+async function kill(writer: ChildProcess): Promise<void> {
+  if (writer.exitCode !== null || writer.signalCode !== null) return;
+  const exited = once(writer, 'exit');
+  writer.kill('SIGKILL');
+  await exited;
+}
 
 async function start(): Promise<ChildProcess> {
   const execArgv = ['--conditions=@sanctum/source', '--no-warnings', `--import=${HOOKS}`];
@@ -43,12 +53,16 @@ async function start(): Promise<ChildProcess> {
   return writer;
 }
 
-/** The first message that fits. */
-async function told(writer: ChildProcess, fits: (message: Told) => boolean): Promise<Told> {
-  for (;;) {
-    const [message] = (await once(writer, 'message')) as [Told];
-    if (fits(message)) return message;
-  }
+/** The first message that fits; two that come at once are both looked at. */
+function told(writer: ChildProcess, fits: (message: Told) => boolean): Promise<Told> {
+  return new Promise((resolve) => {
+    const look = (message: Told): void => {
+      if (!fits(message)) return;
+      writer.off('message', look);
+      resolve(message);
+    };
+    writer.on('message', look);
+  });
 }
 
 async function ask(writer: ChildProcess): Promise<Told> {
@@ -64,14 +78,12 @@ describe('a writer killed with SIGKILL, again and again', () => {
       writer.on('message', ({ seq, hash }: Told) => {
         if (seq !== undefined && hash !== undefined) acknowledged.set(seq, hash);
       });
-      const exited = once(writer, 'exit');
       writer.send('run');
       // An arbitrary moment: after a number of lines that no boundary divides.
       const enough = 3 + ((round * 7) % 23);
       let seen = 0;
       await told(writer, ({ seq }) => seq !== undefined && (seen += 1) >= enough);
-      writer.kill('SIGKILL');
-      await exited;
+      await kill(writer);
       const [report] = await verifyChains(root);
       expect(report?.broken).toBeUndefined();
       const found = await hashesAt(dir, new Set(acknowledged.keys()));

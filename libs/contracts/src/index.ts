@@ -1,4 +1,4 @@
-export { isLoopback, isLoopbackHost } from './loopback.js';
+export { isLocalHost, isLoopback, isLoopbackHost, loopbackOf, withLoopback } from './loopback.js';
 export { parseWith } from './parse-with.js';
 export { DIALECTS, DIALECT_PATHS, type Dialect } from './dialects.js';
 export {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { isLoopback, isLoopbackHost } from './loopback.js';
+import { isLoopback, isLoopbackHost, loopbackOf, withLoopback } from './loopback.js';
 
 describe('isLoopback', () => {
   it('knows exactly 127.0.0.0/8 among IPv4, also mapped into IPv6', () => {
@@ -34,5 +34,19 @@ describe('isLoopbackHost', () => {
     expect(['localhost.evil.com', '127.evil.com', '0.0.0.0', '::'].some(isLoopbackHost)).toBe(
       false,
     );
+  });
+});
+
+describe('withLoopback', () => {
+  it.each([
+    [['192.168.1.5'], ['127.0.0.1', '192.168.1.5'], '127.0.0.1'],
+    [['0.0.0.0'], ['0.0.0.0'], '127.0.0.1'],
+    [['::'], ['::'], '127.0.0.1'],
+    [['192.168.1.5', '::1'], ['192.168.1.5', '::1'], '::1'],
+    [['127.0.0.2'], ['127.0.0.2'], '127.0.0.2'],
+    [[], ['127.0.0.1'], '127.0.0.1'],
+  ])('keeps a way in for this machine beside %j', (hosts, all, local) => {
+    expect(withLoopback(hosts)).toEqual(all);
+    expect(loopbackOf(hosts)).toBe(local);
   });
 });

@@ -148,10 +148,12 @@ export class CertificateHolder {
       ...{ usage: 'client', path: answer },
     });
     const [fault] = faults;
-    const isOwn = info?.identity?.name === identity;
-    if (isOwn && fault === undefined) writePair(home.client(identity), cert, key);
+    // Before the pair is written: whoever waits for that may order anew at once.
     await clearSpoolFiles([order, request, answer]);
-    if (isOwn && fault === undefined) return;
+    if (info?.identity?.name === identity && fault === undefined) {
+      writePair(home.client(identity), cert, key);
+      return;
+    }
     throw new SanctumError(
       'certificate_invalid',
       fault?.message ?? `${answer} is a certificate of ${info?.commonName ?? 'nobody'}.`,

@@ -8,6 +8,7 @@ import { IDENTITIES_MAX, readTransportRecord, TransportCounts } from './transpor
 let folder: string;
 let file: string;
 let clock: Date;
+let opened: TransportCounts[] = [];
 const problems: string[] = [];
 
 beforeEach(() => {
@@ -16,12 +17,19 @@ beforeEach(() => {
   clock = new Date('2026-03-01T12:00:00Z');
   problems.length = 0;
 });
-afterEach(() => {
+afterEach(async () => {
+  // What still waits to be written would be missed, and complained of, in a later test.
+  for (const counts of opened) await counts.close();
+  opened = [];
   rmSync(folder, { recursive: true });
 });
 
-const open = () =>
-  TransportCounts.open({ file, now: () => clock, onProblem: (reason) => problems.push(reason) });
+const open = async () => {
+  const onProblem = (reason: string) => problems.push(reason);
+  const counts = await TransportCounts.open({ file, now: () => clock, onProblem });
+  opened.push(counts);
+  return counts;
+};
 const passDays = (days: number): void => {
   clock = new Date(clock.getTime() + days * 86_400_000);
 };

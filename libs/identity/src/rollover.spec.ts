@@ -133,7 +133,7 @@ describe.each<Step>(['trust', 'sign', 'drop'])('a rollover that is killed in ste
       await shakeHands(home);
     }
     expect(cuts).toBeGreaterThan(3);
-  }, 120_000);
+  });
 });
 
 describe('a rollover', () => {

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { request as httpsRequest } from 'node:https';
 import { once } from 'node:events';
 import type { ServerResponse } from 'node:http';
-import { connect } from 'node:net';
+import { connect, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { Controller, Get, Module, Post } from '@nestjs/common';
@@ -66,7 +66,7 @@ beforeEach(async () => {
       { name: 'plain', host: '127.0.0.1', port: 0 },
       { name: 'mtls', host: '127.0.0.1', port: 0, tls: serverTlsOptions(material) },
     ],
-    http: { bodyBytesMax: 1000, headerBytesMax: 4096, headersTimeoutMs: 300 },
+    http: { bodyBytesMax: 1000, headerBytesMax: 4096 },
     // Longer than a test may take: what waits for it fails.
     drainDeadlineMs: 120_000,
     configure: ({ fastify }) => {
@@ -130,11 +130,24 @@ describe('listeners', () => {
           ? connect(options)
           : connectTls({ ...options, ...clientTlsOptions(client) });
       await once(socket, name === 'plain' ? 'connect' : 'secureConnect');
-      const ended = once(socket, 'end');
-      socket.resume();
-      await Promise.all([service.stop(), ended]);
+      await Promise.all([service.stop(), closed(socket)]);
     },
   );
+
+  it('end with a connection whose handshake comes late', async () => {
+    const [plain, mtls] = service.addresses.map(({ port }) => connect(port, '127.0.0.1'));
+    if (plain === undefined || mtls === undefined) throw new Error('two listeners');
+    await Promise.all([once(plain, 'connect'), once(mtls, 'connect')]);
+    const pair = home.paths.client('sanctumctl');
+    const client = await readTlsFiles({ ca: home.paths.ca.cert, ...pair }, 'client');
+    // Those that come after them are served, so that they are accepted.
+    await fetch(url('/hot'));
+    await statusOverTls(clientTlsOptions(client));
+    const stopped = service.stop();
+    await closed(plain);
+    const late = connectTls({ socket: mtls, ...clientTlsOptions(client) });
+    await Promise.all([stopped, closed(late)]);
+  });
 
   it('comes up without an address that is optional', async () => {
     const listeners = [
@@ -212,10 +225,16 @@ describe('errors', () => {
     expect(text.split('HTTP/1.1').length - 1).toBe(answer.headersSent ? 1 : 0);
   });
 
-  it('answer what is not HTTP, and who takes too long', async () => {
+  it('answer what is not HTTP', async () => {
     const port = service.addresses[0]?.port ?? 0;
     expect(await said(port, 'hello?\r\n\r\n')).toMatch(/^HTTP\/1\.1 400 .*invalid_request/s);
+  });
+
+  it('answer who takes too long', async () => {
+    const impatient = await bootstrapService({ ...base, http: { headersTimeoutMs: 300 } });
+    const port = impatient.addresses[0]?.port ?? 0;
     expect(await said(port, 'GET / HTTP/1.1\r\nHost: x\r\n')).toMatch(/^HTTP\/1\.1 408 .*time/s);
+    await impatient.stop();
   });
 });
 
@@ -277,6 +296,16 @@ function statusOverTls(options: object): Promise<number | undefined> {
     );
     request.on('error', reject);
     request.end();
+  });
+}
+
+/** Resolves when it is; one that the server has not accepted yet is reset when it stops. */
+function closed(socket: Socket): Promise<void> {
+  return new Promise((resolve) => {
+    socket
+      .resume()
+      .on('error', () => undefined)
+      .once('close', () => resolve());
   });
 }
 

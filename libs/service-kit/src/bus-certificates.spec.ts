@@ -96,15 +96,13 @@ describe('the connection to NATS', () => {
     expect(stored).toEqual(sent);
     expect((await manager.streams.info('INCIDENTS')).state.messages).toBe(sent.length);
     await operator.close();
-  }, 60_000);
+  });
 
   it('is dropped when its generation is revoked, and comes back with the next one', async () => {
     const other = await server.connectAs('canary');
-    const startedMs = performance.now();
     await revokeCertificates({ home: home.paths, target: 'engine' });
     await server.admit(await acceptedUsers(home));
-    await waitUntil(() => !bus.connected, { what: 'NATS drops the connection' });
-    expect(performance.now() - startedMs).toBeLessThan(5000);
+    await waitUntil(() => !bus.connected, { what: 'NATS drops the connection', timeoutMs: 5000 });
     expect(await loggedIn()).toEqual(['spiffe://sanctum.test/svc/canary/g1']);
     expect(other.isClosed()).toBe(false);
     bus.publishEvent('sanctum.incident.worker-restarted', {

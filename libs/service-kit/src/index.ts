@@ -16,6 +16,7 @@ export { streamConfig } from './bus-session.js';
 export { HealthController, type HealthCheck, type HealthReport } from './health.js';
 export { asKnownError, errorReply, sendError, type ErrorReply } from './http-error.js';
 export { joinWrites } from './join-writes.js';
+export { listenersAt } from './listeners-at.js';
 export {
   HTTP_LIMITS,
   Listeners,

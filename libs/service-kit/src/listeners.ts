@@ -67,6 +67,11 @@ export interface BindOptions {
 }
 
 const RETRY_MS = 5000;
+/**
+ * Connections that wait to be accepted; the system may hold fewer. Node's 511 are less than a crowd
+ * of a thousand: what the system drops, its client tries again a second later.
+ */
+const BACKLOG = 4096;
 const SWEEP_MS = 50;
 /** What a connection that is open when its server closes has left to bring its first request. */
 const FIRST_REQUEST_MS = 500;
@@ -107,21 +112,23 @@ export class Listeners {
     const cut = (): void => {
       for (const server of servers) server.closeAllConnections();
     };
-    // A connection that was busy when its server closed is not ended by Node when it falls idle.
+    const patientUntilMs = performance.now() + FIRST_REQUEST_MS;
+    // A connection that was busy when its server closed is not ended by Node when it falls idle; nor
+    // is one that browsers and connection pools opened ahead of need, whose handshake may end late.
     const sweep = setInterval(() => {
       for (const server of servers) server.closeIdleConnections();
+      if (performance.now() >= patientUntilMs) this.#endUnused();
     }, SWEEP_MS);
-    // Nor is one that browsers and connection pools opened ahead of need, for which Node waits.
-    const unused = setTimeout(() => {
-      for (const socket of this.#connections) if (!hasBegun(socket)) socket.destroy();
-    }, FIRST_REQUEST_MS);
     deadline.addEventListener('abort', cut);
     const closed = Promise.all(servers.map((server) => closeServer(server)));
     if (deadline.aborted) cut();
     await closed;
     clearInterval(sweep);
-    clearTimeout(unused);
     deadline.removeEventListener('abort', cut);
+  }
+
+  #endUnused(): void {
+    for (const socket of this.#connections) if (!hasBegun(socket)) socket.destroy();
   }
 
   async #open(listener: ListenerOptions): Promise<void> {
@@ -204,7 +211,7 @@ function createFor(
 function listen(server: Server, { host, port }: ListenerOptions): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', reject);
-    server.listen({ host, port }, () => {
+    server.listen({ host, port, backlog: BACKLOG }, () => {
       server.off('error', reject);
       resolve();
     });

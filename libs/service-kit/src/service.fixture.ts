@@ -4,18 +4,18 @@ import { bootstrapService } from './bootstrap.js';
 @Module({})
 class EmptyModule {}
 
-/** A service for process specs: a slow route, a drain that says so, and a defect on demand. */
+/** A service for process specs: an answer held until SIGUSR2, a drain that says so, a defect. */
 const service = await bootstrapService({
   name: 'engine',
   version: '0.1.0',
   module: EmptyModule,
   listeners: [{ name: 'plain', host: '127.0.0.1', port: 0 }],
-  drainDeadlineMs: Number(process.argv[2] ?? 5000),
+  // By default longer than a test may take: what waits for it fails.
+  drainDeadlineMs: Number(process.argv[2] ?? 600_000),
   configure: ({ fastify, logger }) => {
-    fastify.get('/slow', (_request, reply) => {
-      logger.info('slow_began');
-      const timer = setTimeout(() => void reply.send('done'), Number(process.argv[3] ?? 300));
-      reply.raw.on('close', () => clearTimeout(timer));
+    fastify.get('/held', (_request, reply) => {
+      process.once('SIGUSR2', () => void reply.send('done'));
+      logger.info('held');
     });
     fastify.get('/defect', () => {
       setImmediate(() => {

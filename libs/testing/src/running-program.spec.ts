@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, expect, it } from '@jest/globals';
@@ -58,20 +58,10 @@ it('refuses a file that is no program', async () => {
 });
 
 it('runs TypeScript with workspace imports', async () => {
-  const entry = path.join(import.meta.dirname, `source-probe-${process.pid}.ts`);
-  await writeFile(
-    entry,
-    `import { SERVICES, type ServiceName } from '@sanctum/contracts';
-     const name: ServiceName = 'router';
-     console.log(SERVICES[name]);`,
-  );
-  try {
-    const program = await RunningProgram.startSource(entry);
-    expect(await program.exited).toEqual({ code: 0, signal: null });
-    expect(program.lines).toEqual(['sanctum-server']);
-  } finally {
-    await rm(entry);
-  }
+  const entry = path.join(import.meta.dirname, 'source-probe.fixture.ts');
+  const program = await RunningProgram.startSource(entry);
+  expect(await program.exited).toEqual({ code: 0, signal: null });
+  expect(program.lines).toEqual(['sanctum-server']);
 });
 
 it('gives up waiting with a reason', async () => {

@@ -104,7 +104,8 @@ export class RunningProgram {
   }
 
   async kill(): Promise<ProgramExit> {
-    signalGroup(this.pid, 'SIGKILL');
+    // Of one that has ended the system may have given the number to another.
+    if (this.alive) signalGroup(this.pid, 'SIGKILL');
     return this.exited;
   }
 

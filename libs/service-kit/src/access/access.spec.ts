@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
@@ -83,7 +83,9 @@ describe('readToken', () => {
 
   function file(text: string, mode: number): string {
     const path = join(root, `t${Math.random()}`);
-    writeFileSync(path, text, { mode });
+    writeFileSync(path, text);
+    // Whatever the umask is.
+    chmodSync(path, mode);
     return path;
   }
 
