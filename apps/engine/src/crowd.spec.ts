@@ -5,9 +5,9 @@ import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { chat, EngineProcess } from './testing/engine-process.js';
 import { ENDLESS, limitedHome } from './testing/sealed-model.js';
 
-const PLACES = 9;
-/** Computed in more than 250 ms on any machine, so that eight who wait make more than a second. */
-const LONG = { ignore_eos: true, max_tokens: 8000 };
+const PLACES = 41;
+/** Computed in more than 25 ms on any machine, so that forty who wait make more than a second. */
+const LONG = { ignore_eos: true, max_tokens: 1500 };
 
 let home: string;
 let engine: EngineProcess;

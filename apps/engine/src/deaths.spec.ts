@@ -1,9 +1,10 @@
-import { mkdtempSync, openSync, rmSync, writeSync } from 'node:fs';
+import { mkdtempSync, openSync, rmSync, writeFileSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { findProcess, isAlive } from '@sanctum/catalog';
 import { waitUntil } from '@sanctum/testing';
-import { chat, EngineProcess, parseSse, SseReader } from './testing/engine-process.js';
+import { chat, EngineProcess, holdLoadsBy, parseSse, SseReader } from './testing/engine-process.js';
 import {
   ENDLESS,
   limitedHome,
@@ -12,7 +13,7 @@ import {
   type SealedModel,
 } from './testing/sealed-model.js';
 
-const LONG = { stream: true, ignore_eos: true, max_tokens: 1500 };
+const LONG = { stream: true, ignore_eos: true, max_tokens: 100 };
 
 let root: string;
 let model: SealedModel;
@@ -28,9 +29,11 @@ afterAll(() => {
 
 describe.each(['SIGKILL', 'SIGSEGV'] as const)('the worker killed with %s', (signal) => {
   let engine: EngineProcess;
+  let held: string;
 
   beforeAll(async () => {
-    engine = await EngineProcess.start(model.flags);
+    held = join(root, `held-${signal}`);
+    engine = await EngineProcess.start(model.flags, holdLoadsBy(held));
   });
 
   afterAll(async () => {
@@ -44,7 +47,9 @@ describe.each(['SIGKILL', 'SIGSEGV'] as const)('the worker killed with %s', (sig
     const plain = chat(engine.url, { ...ENDLESS, stream: false });
     await reader.events(2);
     await engine.openRequests(2);
-    const watched = watchHealth(engine);
+    const watch = watchHealth(engine);
+    // The next worker waits until the red was seen, however long that takes to look.
+    writeFileSync(held, '');
     process.kill(before, signal);
     const { events, done } = await reader.rest();
     expect(done).toBe(false);
@@ -56,15 +61,16 @@ describe.each(['SIGKILL', 'SIGSEGV'] as const)('the worker killed with %s', (sig
     expect(answer.status).toBe(500);
     expect(await answer.json()).toMatchObject({ error: { code: 'worker_failed' } });
 
-    const { ready, models } = await watched;
+    await waitUntil(() => watch.ready.has(503), { what: 'the engine is not ready' });
+    rmSync(held);
+    await watch.ended;
     // Green before and after is looked at by itself: the watch may begin and end within the red.
-    expect(ready).toContain(503);
-    expect(ready.filter((status) => status !== 503 && status !== 200)).toEqual([]);
-    expect(new Set(models)).toEqual(new Set([200]));
+    expect([...watch.ready].filter((status) => status !== 503 && status !== 200)).toEqual([]);
+    expect(watch.models).toEqual(new Set([200]));
 
     const restarted = await engine.line('worker_restarted');
     expect(restarted).toMatchObject({ cause: 'signal', exit: { signal }, requestsLost: 2 });
-    expect(restarted['downMs']).toBeLessThan(10_000);
+    expect(restarted['downMs']).toBeGreaterThanOrEqual(100);
     expect((await chat(engine.url)).status).toBe(200);
     expect((await fetch(`${engine.url}/health/ready`)).status).toBe(200);
     expect(await engine.workerPid()).not.toBe(before);
@@ -75,7 +81,7 @@ describe.each(['SIGKILL', 'SIGSEGV'] as const)('the worker killed with %s', (sig
 describe('SIGTERM', () => {
   it('lets answers end, refuses new ones, and exits 0', async () => {
     const engine = await EngineProcess.start(model.flags);
-    const worker = await engine.workerPid();
+    const worker = findProcess(await engine.workerPid());
     const release = await engine.holdWorker();
     const answer = chat(engine.url, LONG);
     await engine.openRequests(1);
@@ -87,7 +93,7 @@ describe('SIGTERM', () => {
     expect(done).toBe(true);
     expect(events.length).toBeGreaterThan(10);
     expect(await stopped).toEqual({ code: 0, signal: null });
-    expect(() => process.kill(worker, 0)).toThrow(/ESRCH/);
+    expect(worker && isAlive(worker)).toBe(false);
   });
 
   it('cuts what has not ended at the deadline, in-band, and exits 0', async () => {
@@ -155,39 +161,29 @@ describe('weights changed in place while they are served', () => {
 describe('a killed main process', () => {
   it('takes its worker with it', async () => {
     const engine = await EngineProcess.start(model.flags);
-    const worker = await engine.workerPid();
+    const worker = findProcess(await engine.workerPid());
     const reader = new SseReader(await chat(engine.url, ENDLESS));
     await reader.events(1);
     engine.child.kill('SIGKILL');
     await engine.exited;
-    await reader.rest().then(
-      ({ done }) => expect(done).toBe(false),
-      () => undefined,
-    );
-    await waitUntil(() => !isAlive(worker), { what: 'the worker has ended' });
-    expect(parseSse(reader.text).done).toBe(false);
+    await reader.rest().catch(() => undefined);
+    await waitUntil(() => worker && !isAlive(worker), { what: 'the worker has ended' });
+    // Looked at as text: what the kernel still had may end within an event.
+    expect(reader.text).not.toContain('[DONE]');
   });
 });
 
 /** Asks again and again until the worker is back; a connection that fails fails the test. */
-async function watchHealth(engine: EngineProcess): Promise<{ ready: number[]; models: number[] }> {
-  const watch = async (path: string): Promise<number[]> => {
-    const statuses: number[] = [];
+function watchHealth(engine: EngineProcess) {
+  const ready = new Set<number>();
+  const models = new Set<number>();
+  const watch = async (path: string, statuses: Set<number>): Promise<void> => {
     while (!engine.lines.some(({ msg }) => msg === 'worker_restarted')) {
       const response = await fetch(`${engine.url}${path}`);
-      statuses.push(response.status);
+      statuses.add(response.status);
       await response.text();
     }
-    return statuses;
   };
-  const [ready, models] = await Promise.all([watch('/health/ready'), watch('/v1/models')]);
-  return { ready, models };
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    return process.kill(pid, 0);
-  } catch {
-    return false;
-  }
+  const ended = Promise.all([watch('/health/ready', ready), watch('/v1/models', models)]);
+  return { ready, models, ended };
 }

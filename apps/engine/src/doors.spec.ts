@@ -67,6 +67,7 @@ function overTls(options: object, path = '/v1/models', body?: string): Promise<R
       (response) => {
         let text = '';
         response.setEncoding('utf8');
+        response.on('error', reject);
         response.on('data', (chunk: string) => (text += chunk));
         response.on('end', () => {
           const identity = response.headers['x-sanctum-identity'];
@@ -154,7 +155,7 @@ describe('a certificate that must be refused', () => {
         // What is revoked is known within a second.
         return reply.status === 200 && fault === 'revoked' ? undefined : reply.status;
       },
-      { what: 'the certificate is refused', timeoutMs: 5000 },
+      { what: 'the certificate is refused' },
     );
     const named = fault === 'without an identity' || fault === 'of another instance';
     expect(status).toBe(named ? 403 : -1);

@@ -3,10 +3,18 @@ import type { Handle } from './native-structs.js';
 import type { NativeLibrary } from './native.js';
 
 const OUT_OF_MEMORY = 3;
+const NOT_FINITE = 8;
 
 /** Turns a status of the library into an error that carries the library's own message. */
 export function check(native: NativeLibrary, status: number, what: string): void {
   if (status === 0) return;
+  if (status === NOT_FINITE) {
+    throw new SanctumError(
+      'model_invalid',
+      `The weights do not compute (${what}: ${native.sk_last_error()}). ` +
+        'They are damaged, or were made wrongly: take the model from its source again.',
+    );
+  }
   const code: ErrorCode = status === OUT_OF_MEMORY ? 'out_of_memory' : 'kernel';
   throw new SanctumError(code, `${what}: ${native.sk_last_error()} (status ${status})`);
 }

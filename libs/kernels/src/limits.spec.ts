@@ -109,7 +109,7 @@ describe('limits of contexts and tensors', () => {
     expect(native.sk_last_error()).toBe('more than 1048576 handles');
     context.free();
     expect(refusal(() => open())).toBe('accepted');
-  }, 60_000);
+  });
 });
 
 describe('limits of programs', () => {

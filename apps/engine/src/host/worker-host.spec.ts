@@ -1,5 +1,6 @@
 import {
   closeSync,
+  existsSync,
   fstatSync,
   mkdtempSync,
   openSync,
@@ -25,6 +26,7 @@ import { appendFileSync, readFileSync } from 'node:fs';
 const info = { contextLength: 8, limits: { queuedMax: 2, runningMax: 1 }, library: {} };
 const stats = { queued: 0, running: 1 };
 const finish = { reason: 'stop', promptTokens: 1, completionTokens: 1 };
+let tellProbed = () => {};
 process.send({ 'watch:import': ['noise'] });
 process.on('disconnect', () => process.exit(0));
 process.on('message', (message) => {
@@ -37,6 +39,9 @@ process.on('message', (message) => {
       }
       if (message.kernels.library === 'die') process.exit(3);
       if (message.kernels.library === 'hang') return;
+      if (message.kernels.library === 'tell probed') {
+        tellProbed = () => appendFileSync(message.model.id, '.');
+      }
       process.send({ type: 'progress', phase: 'weights', elapsedMs: 5 });
       if (message.kernels.library === 'hang second') {
         appendFileSync(message.model.id, '.');
@@ -60,10 +65,13 @@ process.on('message', (message) => {
       return;
     case 'probe':
       if (message.id.endsWith('-2')) return;
-      process.send({ type: 'probed', id: message.id, elapsedMs: 1 });
+      process.send({ type: 'probed', id: message.id, elapsedMs: 1 }, tellProbed);
   }
 });
 `;
+
+/** Longer than a busy machine keeps a worker from answering, and waited for where none answers. */
+const PROBE_TIMEOUT_MS = 3000;
 
 let root: string;
 let program: string;
@@ -207,7 +215,7 @@ describe('WorkerHost', () => {
   });
 
   it('kills a worker that is idle and does not give the token it is asked for', async () => {
-    const host = create({ life: { provenMs: 0, probeTimeoutMs: 1000 } });
+    const host = create({ life: { provenMs: 0, probeTimeoutMs: PROBE_TIMEOUT_MS } });
     await host.start();
     expect(await host.isAlive()).toBe(true);
     const restarted = nextRestart(host);
@@ -216,10 +224,14 @@ describe('WorkerHost', () => {
   });
 
   it('does not take a worker for hung because this process was held', async () => {
-    const host = create({ life: { provenMs: 0, probeTimeoutMs: 200 } });
+    const modelId = join(root, 'probed');
+    const life = { provenMs: 0, probeTimeoutMs: 200 };
+    const host = create({ library: 'tell probed', modelId, life });
     await host.start();
     const alive = host.isAlive();
-    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 600);
+    const never = new Int32Array(new SharedArrayBuffer(4));
+    do Atomics.wait(never, 0, 0, 600);
+    while (!existsSync(modelId));
     expect(await alive).toBe(true);
   });
 
@@ -303,7 +315,8 @@ describe('WorkerHost with a model', () => {
 
   /** A host whose worker is stopped; the function returned lets it go on. */
   async function held(): Promise<{ host: WorkerHost; pid: number; release: () => void }> {
-    const host = create({ program: worker, files, life: { provenMs: 0, probeTimeoutMs: 1000 } });
+    const life = { provenMs: 0, probeTimeoutMs: PROBE_TIMEOUT_MS };
+    const host = create({ program: worker, files, life });
     await host.start();
     expect(await host.isAlive()).toBe(true);
     const { pid = -1 } = host;

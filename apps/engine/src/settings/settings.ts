@@ -10,13 +10,13 @@ import {
   type Instance,
   type ModelTrustFiles,
 } from '@sanctum/catalog';
+import { withLoopback } from '@sanctum/contracts';
 import { SanctumError } from '@sanctum/errors';
 import type { SchedulerLimits } from '@sanctum/generation';
 import { describeCertificate, identityUri, type TlsPaths } from '@sanctum/identity';
 import type { Environment } from '../env.js';
 import type { KernelOptions } from '../protocol.js';
 import type { EngineFlags } from './flags.js';
-import { isLocalHost } from './local-hosts.js';
 
 /** Everything the engine was told, from flags, instance.yaml and defaults, in that order. */
 export interface EngineSettings {
@@ -186,11 +186,6 @@ function tlsListener({ flags, section, home }: Sources): TlsListenerSettings | u
     port: flags.tlsPort ?? port,
     files: { ca, cert, key },
   };
-}
-
-/** The operator on the machine itself is never locked out. */
-function withLoopback(hosts: readonly string[]): readonly string[] {
-  return hosts.some(isLocalHost) ? hosts : ['127.0.0.1', ...hosts];
 }
 
 function authSettings({ flags, section, home, environment }: Sources): AuthSettings {

@@ -38,7 +38,7 @@ export class EngineProcess {
   private constructor(flags: readonly string[], environment: Record<string, string>) {
     this.child = spawn(process.execPath, [PROGRAM, ...flags], {
       stdio: ['ignore', 'pipe', 'pipe'],
-      env: { ...inheritedEnvironment(), ...environment, NODE_OPTIONS: '' },
+      env: { ...inheritedEnvironment(), NODE_OPTIONS: '', ...environment },
     });
     this.exited = once(this.child, 'close').then(([code, signal]) => ({
       code: code as number | null,
@@ -131,6 +131,17 @@ export class EngineProcess {
     this.#waiting = this.#waiting.filter((waiter) => !heard.includes(waiter));
     for (const { resolve } of heard) resolve(line);
   }
+}
+
+/** The environment of an engine whose workers load nothing for as long as `file` is there. */
+export function holdLoadsBy(file: string): Record<string, string> {
+  const program = `
+    import { existsSync } from 'node:fs';
+    const never = new Int32Array(new SharedArrayBuffer(4));
+    const isWorker = process.send !== undefined;
+    while (isWorker && existsSync(${JSON.stringify(file)})) Atomics.wait(never, 0, 0, 10);
+  `;
+  return { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(program)}` };
 }
 
 /** The objects of a server-sent event stream, and whether it ended with `[DONE]`. */

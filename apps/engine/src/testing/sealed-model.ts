@@ -14,8 +14,8 @@ export interface SealedModel {
   readonly flags: readonly string[];
 }
 
-/** What no test waits to the end of: an answer of some ten seconds, if `widenContext` was applied. */
-export const ENDLESS = { stream: true, ignore_eos: true, max_tokens: 40_000 };
+/** What no test waits to the end of: an answer of half a minute, if `widenContext` was applied. */
+export const ENDLESS = { stream: true, ignore_eos: true, max_tokens: 140_000 };
 
 /**
  * Gives a copy of padawan room for long answers. Its own context is full within a third of a
