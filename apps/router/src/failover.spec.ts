@@ -1,13 +1,16 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { UpstreamProgram } from '@sanctum/testing';
+import { ownPort } from './own-port.fixture.js';
 import { startTestRouter, type TestRouter } from './router.fixture.js';
 
 const CHAT = { model: 'm', messages: [{ role: 'user', content: 'What is 2+2?' }] };
 const STREAM = { ...CHAT, stream: true };
 /** Nothing listens there: port 1 is reserved. */
 const NOWHERE = 'http://127.0.0.1:1/v1';
-/** For upstreams that never say anything; what a busy machine delays must not look like them. */
+/** For upstreams that never say anything. */
 const IMPATIENT = { first_byte_s: 0.5, idle_s: 0.5 };
+/** For one that answers: what a busy machine delays must not look like silence. */
+const PATIENT = { first_byte_s: 60, idle_s: 60 };
 
 describe('failover', () => {
   let upstream: UpstreamProgram;
@@ -25,8 +28,11 @@ describe('failover', () => {
   });
 
   async function between(urls: string[], timeouts: object = {}): Promise<TestRouter> {
-    const [url, ...fallback_urls] = urls.map((name) =>
+    const [url, ...others] = urls.map((name) =>
       name.startsWith('http') ? name : upstream.url(name),
+    );
+    const fallback_urls = others.map((other) =>
+      other === upstream.url('well') ? { url: other, timeouts: PATIENT } : other,
     );
     const council = { url, fallback_urls, models: ['m'], timeouts };
     router = await startTestRouter({ router: { backends: { council } } });
@@ -159,9 +165,11 @@ describe('failover', () => {
     });
 
     it('ends at the total deadline, whatever URLs are left', async () => {
-      const { post } = await between(['stall', 'stall', 'stall'], { total_s: 0.5 });
+      const { post } = await between(['stall', 'stall', 'stall'], { total_s: 2 });
+      const asked = upstream.nextRequest();
       const answer = await post(STREAM);
       expect(answer.status).toBe(504);
+      await asked;
       expect(behaviours()).toEqual(['stall']);
     });
 
@@ -185,10 +193,11 @@ describe('failover', () => {
 
   describe('after the first content', () => {
     it.each([
-      ['breaks off', 'die-midway', 'upstream_failed'],
-      ['goes silent', 'stall-midway', 'upstream_timeout'],
-    ])('a stream that %s ends with one error event and no [DONE]', async (_name, primary, code) => {
-      const { post, failovers } = await between([primary, 'well'], IMPATIENT);
+      ['breaks off', 'die-midway', 'upstream_failed', {}],
+      ['goes silent', 'stall-midway', 'upstream_timeout', { idle_s: 0.5 }],
+    ])('a stream that %s ends with one error event and no [DONE]', async (...row) => {
+      const [, primary, code, timeouts] = row;
+      const { post, failovers } = await between([primary, 'well'], timeouts);
       const text = await (await post(STREAM)).text();
       const events = text.trimEnd().split('\n\n');
       expect(events).toHaveLength(2);
@@ -210,7 +219,7 @@ describe('failover', () => {
   });
 
   it('fails over when the primary process is killed', async () => {
-    const primary = await UpstreamProgram.start();
+    const primary = await UpstreamProgram.start({ port: await ownPort() });
     const { post } = await between([primary.url('well'), 'well']);
     expect((await post(CHAT)).headers.get('x-sanctum-url-index')).toBe('0');
     await primary.kill();

@@ -106,10 +106,10 @@ describe('the mTLS listener of the router', () => {
     const outcome = await waitUntil(
       async () => {
         const { status } = await ask(mtlsPort, { ca, ...bad }).catch(() => ({ status: 0 }));
-        // The list of what is revoked is read within a second.
+        // The list of what is revoked is read once it has been still.
         return status === 200 && fault === 'revoked' ? undefined : { status };
       },
-      { what: 'the certificate is refused', timeoutMs: 5000 },
+      { what: 'the certificate is refused' },
     );
     const named = fault === 'without an identity' || fault === 'of another instance';
     expect(outcome.status).toBe(named ? 403 : 0);
@@ -154,17 +154,16 @@ describe('towards upstreams', () => {
     }
     expect([...statuses.keys()]).toEqual([200]);
     expect(statuses.get(200)).toBeGreaterThan(ROTATIONS);
-  }, 60_000);
+  }, 180_000);
 
   it('reverts visibly when a certificate found by convention is gone', async () => {
     const { post, logs, logged } = await started();
     await revokeCertificates({ home: home.paths, target: 'sanctum-server' });
-    await waitUntil(() => logged('Registered backend').length === 2, {
+    await waitUntil(() => logged('Registered backend').at(-1)?.['transport'] === 'tls', {
       what: 'the change is seen',
     });
     const warnings = logs.filter(({ msg }) => String(msg).includes('without a client certificate'));
     expect(warnings).toHaveLength(1);
-    expect(logged('Registered backend').at(-1)).toMatchObject({ transport: 'tls' });
     expect((await post(CHAT)).status).toBe(502);
   });
 });

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import type { HomePaths, RouterSection } from '@sanctum/catalog';
 import { messageOf } from '@sanctum/errors';
 import { LiveTls } from '@sanctum/identity';
-import type { ListenerOptions } from '@sanctum/service-kit';
+import { listenersAt, type ListenerOptions } from '@sanctum/service-kit';
 import type { RouterLog } from './log.js';
 
 export interface MtlsListenerOptions {
@@ -31,8 +31,5 @@ export async function mtlsListeners(options: MtlsListenerOptions): Promise<Liste
     usage: 'server',
     onProblem: (error) => log.warn({ reason: messageOf(error) }, 'certificates_kept'),
   });
-  return [...new Set(hosts)].map((host, at) => ({
-    name: at === 0 ? 'mtls' : `mtls ${host}`,
-    ...{ host, port, tls },
-  }));
+  return listenersAt('mtls', { hosts, port, tls });
 }

@@ -12,6 +12,7 @@ import {
   waitUntil,
   type TempHome,
 } from '@sanctum/testing';
+import { ownPort } from './own-port.fixture.js';
 
 const MAIN = fileURLToPath(new URL('./main.ts', import.meta.url));
 const CHAT = { model: 'padawan', messages: [{ role: 'user', content: 'What is 2+2?' }] };
@@ -38,9 +39,9 @@ describe('the router as a process', () => {
     router = undefined;
   });
 
-  function startEngine(): Promise<UpstreamProgram> {
+  async function startEngine(): Promise<UpstreamProgram> {
     const { ca, server } = home.paths;
-    return UpstreamProgram.start({ tls: { ca: ca.cert, ...server } });
+    return UpstreamProgram.start({ tls: { ca: ca.cert, ...server }, port: await ownPort() });
   }
 
   /** The last failover in the stream, as the operator reads it. */
@@ -49,7 +50,9 @@ describe('the router as a process', () => {
     const query = JSON.stringify({ last_by_subj: 'sanctum.incident.failover' });
     const data = await waitUntil(
       async () => {
-        const reply = await operator.request('$JS.API.STREAM.MSG.GET.INCIDENTS', query);
+        const reply = await operator.request('$JS.API.STREAM.MSG.GET.INCIDENTS', query, {
+          timeout: 20_000,
+        });
         return reply.json<{ message?: { data: string } }>().message?.data;
       },
       { what: 'the failover is in INCIDENTS' },
@@ -78,7 +81,7 @@ describe('the router as a process', () => {
   }
 
   async function urlOf(program: RunningProgram): Promise<string> {
-    const line = await program.line((text) => text.includes('"msg":"ready"'));
+    const line = await program.line((text) => text.includes('"msg":"ready"'), 60_000);
     const { addresses } = JSON.parse(line) as { addresses: { url: string }[] };
     return addresses[0]?.url ?? '';
   }
@@ -127,11 +130,7 @@ describe('the router as a process', () => {
   });
 
   it('takes host and port from the command line over the file', async () => {
-    const free = createServer().listen(0, '127.0.0.1');
-    await once(free, 'listening');
-    const { port } = free.address() as AddressInfo;
-    free.close();
-    await once(free, 'close');
+    const port = await ownPort();
     const program = await start({ ...settings().router, host: '0.0.0.0' }, [
       ...['--host', '127.0.0.1', '--port', String(port)],
     ]);

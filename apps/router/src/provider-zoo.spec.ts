@@ -67,9 +67,9 @@ beforeAll(async () => {
   const file = home.paths.instanceFile;
   writeFileSync(file, JSON.stringify({ instance: { name: home.instance }, services }));
   router = await RunningProgram.startSource(MAIN, { args: ['--router-config', file] });
-  const line = await router.line((text) => text.includes('"msg":"ready"'));
+  const line = await router.line((text) => text.includes('"msg":"ready"'), 60_000);
   url = (JSON.parse(line) as { addresses: { url: string }[] }).addresses[0]?.url ?? '';
-}, 120_000);
+});
 afterAll(async () => {
   expect(await router.stop()).toEqual({ code: 0, signal: null });
   await Promise.all([upstream.kill(), shortLived.kill()]);

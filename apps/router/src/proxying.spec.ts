@@ -2,7 +2,8 @@ import { request as httpRequest } from 'node:http';
 import { once } from 'node:events';
 import { gunzipSync } from 'node:zlib';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { UpstreamProgram } from '@sanctum/testing';
+import { UpstreamProgram, waitUntil } from '@sanctum/testing';
+import { ownPort } from './own-port.fixture.js';
 import { startTestRouter, type TestRouter } from './router.fixture.js';
 
 const MESSAGES = [{ role: 'user', content: 'What is 2+2?' }];
@@ -270,9 +271,14 @@ describe('proxying', () => {
 
   describe('control endpoints', () => {
     it('lists every name a client may send', async () => {
-      const { data } = (await (await router.get('/v1/models')).json()) as {
-        data: { id: string; owned_by: string }[];
-      };
+      const data = await waitUntil(
+        async () => {
+          const answer = await router.get('/v1/models');
+          const listed = (await answer.json()) as { data: { id: string; owned_by: string }[] };
+          return listed.data.length >= 9 && listed.data;
+        },
+        { what: 'every upstream has said what it serves' },
+      );
       expect(data.map(({ id, owned_by }) => [id, owned_by])).toEqual([
         ['council', 'council'],
         ['padawan', 'council'],
@@ -346,8 +352,8 @@ describe('proxying', () => {
 
 describe('health', () => {
   it('is good while any URL of the default backend answers', async () => {
-    const upstream = await UpstreamProgram.start();
-    const spare = await UpstreamProgram.start();
+    const upstream = await UpstreamProgram.start({ port: await ownPort() });
+    const spare = await UpstreamProgram.start({ port: await ownPort() });
     const backends = {
       council: { url: upstream.url('well'), fallback_urls: [spare.url('well')] },
       other: { url: 'http://127.0.0.1:1/v1' },

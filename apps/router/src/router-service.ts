@@ -1,12 +1,14 @@
 import { join } from 'node:path';
 import type { HomePaths, Instance, RouterSection } from '@sanctum/catalog';
+import { withLoopback } from '@sanctum/contracts';
 import type { AvailabilityOf } from '@sanctum/routing';
-import type {
-  ListenerOptions,
-  ServiceAudit,
-  ServiceBusOptions,
-  ServiceContext,
-  ServiceOptions,
+import {
+  listenersAt,
+  type ListenerOptions,
+  type ServiceAudit,
+  type ServiceBusOptions,
+  type ServiceContext,
+  type ServiceOptions,
 } from '@sanctum/service-kit';
 import type { Callers } from './access/callers.js';
 import { Refusals } from './audit/refusals.js';
@@ -78,11 +80,10 @@ export function routerService(options: RouterOptions, parts: RouterParts): Servi
     version: ROUTER_VERSION,
     logger: parts.logger,
     listeners: [
-      {
-        name: 'plain',
-        host: options.host ?? section.host,
+      ...listenersAt('plain', {
+        hosts: withLoopback([options.host ?? section.host]),
         port: options.port ?? section.port,
-      },
+      }),
       ...parts.mtls,
     ],
     http: {

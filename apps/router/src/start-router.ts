@@ -47,6 +47,15 @@ export async function startRouter(options: RouterOptions): Promise<RunningServic
     path: join(home.state, 'router', 'health.json'),
     log: logger,
   });
+  const certificates = new UpstreamCertificates({
+    home,
+    renew: async () => {
+      await routes.renew();
+      health.adopt(routes.current().backends.values());
+      logBackends(logger, routes);
+    },
+    onProblem: (error) => logger.error({ err: error }, 'certificates_kept'),
+  });
   let audit: ServiceAudit | undefined;
   let tracing: Tracing | undefined;
   try {
@@ -58,22 +67,14 @@ export async function startRouter(options: RouterOptions): Promise<RunningServic
     const mtls = await mtlsListeners({ section, home, log: logger });
     const token = tokenOf(section);
     const callers = new Callers(section, health);
-    const certificates = new UpstreamCertificates({
-      home,
-      renew: async () => {
-        await routes.renew();
-        health.adopt(routes.current().backends.values());
-        logBackends(logger, routes);
-      },
-      onProblem: (error) => logger.error({ err: error }, 'certificates_kept'),
-    });
     const parts = {
       ...{ section, home, logger, limits, routes, health, callers, keeper, audit, mtls, token },
       ...{ certificates, tracing },
     };
+    // Who hears that the router is ready may change certificates at once.
+    await certificates.follow(section);
     const service = await bootstrapService(routerService(options, parts));
     keeper.start();
-    certificates.follow(section);
     const reloader = startReloading(options, { ...parts, service });
     const stop = async (): Promise<void> => {
       certificates.close();
@@ -82,6 +83,7 @@ export async function startRouter(options: RouterOptions): Promise<RunningServic
     };
     return { ...service, stop };
   } catch (error) {
+    certificates.close();
     await audit?.close();
     await tracing?.close();
     await routes.close();
@@ -111,10 +113,10 @@ function startReloading(
     apply: async (next) => {
       const section = routerSectionOf(next);
       await routes.replace(section);
-      certificates.follow(section);
       health.adopt(routes.current().backends.values());
       callers.adopt(section);
       logBackends(logger, routes);
+      await certificates.follow(section);
     },
     onRejected: (reason) =>
       service.bus?.publishEvent('sanctum.incident.config-rejected', {

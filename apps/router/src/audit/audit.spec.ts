@@ -101,7 +101,10 @@ describe('the audit of the router', () => {
     await router.post(QUESTION);
     await requests(1);
     expect(await router.metric('sanctum_router_audit_dropped_lines')).toBe(0);
-    expect(await router.metric('sanctum_router_audit_lines')).toBeGreaterThanOrEqual(2);
+    // Lines are read here before they are known to be on the disk.
+    await waitUntil(async () => (await router.metric('sanctum_router_audit_lines')) >= 2, {
+      what: 'both lines are durable',
+    });
     const events: string[] = [];
     for await (const { event } of readLines(join(home, 'audit', 'router'))) events.push(event);
     expect(events[0]).toBe('started');

@@ -1,6 +1,6 @@
 import Anthropic from '@anthropic-ai/sdk';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { UpstreamProgram } from '@sanctum/testing';
+import { UpstreamProgram, waitUntil } from '@sanctum/testing';
 import OpenAI from 'openai';
 import { startTestRouter, type TestRouter } from '../router.fixture.js';
 
@@ -17,6 +17,10 @@ const CHAT_SERVERS = [
   'zoo-openai',
   'zoo-openrouter',
 ] as const;
+
+interface Listed {
+  readonly data: readonly { readonly id: string }[];
+}
 
 let upstream: UpstreamProgram;
 let router: TestRouter;
@@ -255,8 +259,14 @@ describe('a backend that speaks the dialect', () => {
       const counted = { model: 'claude-zoo', messages: QUESTION };
       expect(await client.messages.countTokens(counted)).toEqual({ input_tokens: 12 });
       expect(received().headers).toMatchObject({ 'x-api-key': 'sk-anthropic' });
-      const listed = (await (await alone.get('/v1/models')).json()) as { data: { id: string }[] };
-      expect(listed.data.map(({ id }) => id)).toEqual(['council', 'claude-zoo']);
+      const listed = await waitUntil(
+        async () => {
+          const { data } = (await (await alone.get('/v1/models')).json()) as Listed;
+          return data.length > 1 && data.map(({ id }) => id);
+        },
+        { what: 'the upstream has said what it serves' },
+      );
+      expect(listed).toEqual(['council', 'claude-zoo']);
       const { headers } = received();
       expect(headers).toMatchObject({
         'x-api-key': 'sk-anthropic',

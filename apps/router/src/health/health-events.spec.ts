@@ -10,6 +10,7 @@ import {
   waitUntil,
   type TempHome,
 } from '@sanctum/testing';
+import { NOON_ZONE } from '../router.fixture.js';
 
 const MAIN = fileURLToPath(new URL('../main.ts', import.meta.url));
 const STREAM = { stream: true, messages: [{ role: 'user', content: 'What is 2+2?' }] };
@@ -39,10 +40,11 @@ describe('incidents of backends', () => {
     const port = Number(new URL(nats.url).port);
     const services = { nats: { port }, router: { port: 0, backends: { council } } };
     const file = home.paths.instanceFile;
-    writeFileSync(file, JSON.stringify({ instance: { name: home.instance }, services }));
+    const instance = { name: home.instance, timezone: NOON_ZONE };
+    writeFileSync(file, JSON.stringify({ instance, services }));
     router = await RunningProgram.startSource(MAIN, { args: ['--router-config', file] });
     const line = await router.line((text) => text.includes('"msg":"ready"'), 60_000);
-    await router.line((text) => text.includes('bus_connected'));
+    await router.line((text) => text.includes('bus_connected'), 60_000);
     return (JSON.parse(line) as { addresses: { url: string }[] }).addresses[0]?.url ?? '';
   }
 
@@ -51,7 +53,9 @@ describe('incidents of backends', () => {
     const query = JSON.stringify({ last_by_subj: subject });
     const data = await waitUntil(
       async () => {
-        const reply = await operator.request('$JS.API.STREAM.MSG.GET.INCIDENTS', query);
+        const reply = await operator.request('$JS.API.STREAM.MSG.GET.INCIDENTS', query, {
+          timeout: 20_000,
+        });
         return reply.json<{ message?: { data: string } }>().message?.data;
       },
       { what: `${subject} is in INCIDENTS` },
@@ -77,5 +81,5 @@ describe('incidents of backends', () => {
     expect(await stored('sanctum.incident.budget-spent')).toMatchObject({
       data: { backend: 'council', cap: 200, used: 200 },
     });
-  }, 120_000);
+  });
 });

@@ -1,10 +1,11 @@
 import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer, type AddressInfo } from 'node:net';
+import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { UpstreamProgram, waitUntil } from '@sanctum/testing';
+import { ownPort } from '../own-port.fixture.js';
 import { useRouterBench } from '../router-bench.fixture.js';
 import type { TestRouter } from '../router.fixture.js';
 
@@ -46,6 +47,14 @@ describe('the health of backends', () => {
 
   async function start(council: object): Promise<TestRouter> {
     return bench.start({ router: { backends: { council } } });
+  }
+
+  /** The running router takes this backend over. */
+  async function reloaded(council: object): Promise<void> {
+    bench.router.rewrite({ backends: { council } });
+    await waitUntil(() => bench.router.logged('config_reloaded').length > 0, {
+      what: 'the reload',
+    });
   }
 
   async function ask(body: object = CHAT): Promise<{ status: number; index: string | null }> {
@@ -100,8 +109,8 @@ describe('the health of backends', () => {
     });
 
     it('lets one probe pass when its time is over, and closes when that is answered', async () => {
-      const primary = await UpstreamProgram.start();
-      const { port } = primary;
+      const port = await ownPort();
+      const primary = await UpstreamProgram.start({ port });
       await start(backend([primary.url('well'), 'well'], { breaker: { faults: 2, open_s: 0.3 } }));
       await primary.kill();
       expect(await askTimes(2)).toEqual(['1', '1']);
@@ -114,10 +123,11 @@ describe('the health of backends', () => {
     });
 
     it('keeps everybody else away while its probe is under way', async () => {
-      const primary = await UpstreamProgram.start();
-      const { port } = primary;
-      const breaker = { faults: 1, open_s: 1 };
-      await start(backend([primary.url('gated-json'), 'well'], { breaker }));
+      const port = await ownPort();
+      const primary = await UpstreamProgram.start({ port });
+      const council = (openS: number): object =>
+        backend([primary.url('gated-json'), 'well'], { breaker: { faults: 1, open_s: openS } });
+      await start(council(0.1));
       await primary.kill();
       expect(await askTimes(1)).toEqual(['1']);
       const again = await UpstreamProgram.start({ port });
@@ -130,6 +140,8 @@ describe('the health of backends', () => {
         },
         { what: 'a probe is under way' },
       );
+      // A probe keeps others away for no longer than that; from here on it may take its time.
+      await reloaded(council(600));
       expect(await askTimes(3)).toEqual(['1', '1', '1']);
       expect((await shown()).urls[0]).toMatchObject({ breakers: [{ state: 'probing' }] });
       again.release();
@@ -163,8 +175,8 @@ describe('the health of backends', () => {
     });
 
     it('does not keep a restarted target waiting when nothing else is left', async () => {
-      const only = await UpstreamProgram.start();
-      const { port } = only;
+      const port = await ownPort();
+      const only = await UpstreamProgram.start({ port });
       await start(backend([only.url('well')], { timeouts: { connect_s: 0.1 } }));
       await only.kill();
       await askTimes(6);
@@ -222,10 +234,7 @@ describe('the health of backends', () => {
       const urls = ['status-500', 'well'];
       await start(backend(urls));
       await askTimes(5);
-      bench.router.rewrite({ backends: { council: backend(urls, { breaker: { open_s: 0.05 } }) } });
-      await waitUntil(() => bench.router.logged('config_reloaded').length > 0, {
-        what: 'the reload',
-      });
+      await reloaded(backend(urls, { breaker: { open_s: 0.05 } }));
       await waitUntil(async () => (await ask()).index === '1' && asked('status-500') > 5, {
         what: 'a probe passes by the new threshold',
       });
@@ -269,21 +278,20 @@ describe('the health of backends', () => {
     });
 
     it('counts when the next URL is left out, because its probe is under way', async () => {
-      const dying = createServer((socket) => socket.destroy()).listen(0, '127.0.0.1');
-      await once(dying, 'listening');
-      const { port } = dying.address() as AddressInfo;
+      const port = await ownPort();
+      const failing = createServer((_request, response) => response.writeHead(500).end());
+      failing.listen(port, '127.0.0.1');
+      await once(failing, 'listening');
       const urls = [`http://127.0.0.1:${port}/gated-json/v1`];
       const settings = { breaker: { faults: 1, open_s: 2 } };
       await start(backend(['loading', ...urls], settings));
-      expect((await ask()).status).toBe(503);
+      expect((await ask()).status).toBe(500);
       const { probe_from = '' } = (await breaker(1)) ?? {};
-      dying.close();
-      await once(dying, 'close');
+      failing.close();
+      failing.closeAllConnections();
+      await once(failing, 'close');
       const again = await UpstreamProgram.start({ port });
-      bench.router.rewrite({ backends: { council: backend(['gated-500', ...urls], settings) } });
-      await waitUntil(() => bench.router.logged('config_reloaded').length > 0, {
-        what: 'the reload',
-      });
+      await reloaded(backend(['gated-500', ...urls], settings));
       await waitUntil(() => Date.now() > Date.parse(probe_from), { what: 'its probe is due' });
       const asking = [bench.router.post(CHAT), bench.router.post(CHAT)];
       await waitUntil(() => asked('gated-500') === 2, { what: 'both are asked' });
@@ -415,12 +423,7 @@ describe('the health of backends', () => {
       expect((await shown()).budget?.used_tokens).toBe(2);
       await ask(CHAT);
       expect((await shown()).budget?.used_tokens).toBe(10);
-      bench.router.rewrite({
-        backends: { council: backend(['gated'], { daily_cap_completion_tokens: 1_000 }) },
-      });
-      await waitUntil(() => bench.router.logged('config_reloaded').length > 0, {
-        what: 'the reload',
-      });
+      await reloaded(backend(['gated'], { daily_cap_completion_tokens: 1_000 }));
       const leave = new AbortController();
       const answer = await bench.router.post(STREAM, { signal: leave.signal });
       expect(answer.status).toBe(200);

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { UpstreamProgram, waitUntil } from '@sanctum/testing';
+import { ownPort } from '../own-port.fixture.js';
 import { startTestRouter, type TestRouter } from '../router.fixture.js';
 
 const QUESTION = { model: 'm', messages: [{ role: 'user', content: 'What is 2+2?' }] };
@@ -8,7 +9,7 @@ describe('a killed backend without another URL', () => {
   let upstream: UpstreamProgram;
   let router: TestRouter;
   beforeEach(async () => {
-    upstream = await UpstreamProgram.start();
+    upstream = await UpstreamProgram.start({ port: await ownPort() });
   });
   afterEach(async () => {
     await router.stop();
@@ -26,8 +27,8 @@ describe('a killed backend without another URL', () => {
   async function restarted(): Promise<void> {
     upstream = await UpstreamProgram.start({ port: upstream.port });
   }
-  const isWaiting = (): Promise<unknown> =>
-    waitUntil(() => router.logged('waiting for the only upstream').length > 0, {
+  const areWaiting = (requests: number): Promise<unknown> =>
+    waitUntil(() => router.logged('waiting for the only upstream').length === requests, {
       what: 'the router waits',
     });
 
@@ -36,7 +37,7 @@ describe('a killed backend without another URL', () => {
     await upstream.kill();
     const plain = router.post(QUESTION, { headers: { 'x-request-id': 'plain' } });
     const streamed = router.post({ ...QUESTION, stream: true });
-    await isWaiting();
+    await areWaiting(2);
     await restarted();
     const answers = await Promise.all([plain, streamed]);
     expect(answers.map(({ status }) => status)).toEqual([200, 200]);
@@ -83,7 +84,7 @@ describe('a killed backend without another URL', () => {
     await upstream.kill();
     const leave = new AbortController();
     const gone = router.post({ ...QUESTION, left: true }, { signal: leave.signal });
-    await isWaiting();
+    await areWaiting(1);
     leave.abort();
     await expect(gone).rejects.toThrow();
     await waitUntil(async () => (await router.metric('sanctum_router_inflight_requests')) === 0, {

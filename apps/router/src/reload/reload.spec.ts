@@ -61,13 +61,14 @@ describe('a changed instance.yaml', () => {
 
   it('leaves a request under way with the backend it began with', async () => {
     const { rewrite, post } = await started();
-    rewrite(backends({ first: 'drip' }));
+    rewrite(backends({ first: 'gated' }));
     await logged('config_reloaded');
     const answer = await post({ ...CHAT, stream: true });
     rewrite(backends({ second: 'well' }));
     await waitUntil(() => router.logs.filter(({ msg }) => msg === 'config_reloaded').length === 2, {
       what: 'the second change is taken over',
     });
+    upstream.release();
     expect(await answer.text()).toMatch(/\[DONE\]\n\n$/);
     expect(answer.headers.get('x-sanctum-backend')).toBe('first');
     expect(await answering()).toBe('second');

@@ -33,10 +33,10 @@ beforeAll(async () => {
   const file = home.paths.instanceFile;
   writeFileSync(file, JSON.stringify({ instance: { name: home.instance }, services }));
   router = await RunningProgram.startSource(MAIN, { args: ['--router-config', file] });
-  const line = await router.line((text) => text.includes('"msg":"ready"'));
+  const line = await router.line((text) => text.includes('"msg":"ready"'), 60_000);
   url = (JSON.parse(line) as { addresses: { url: string }[] }).addresses[0]?.url ?? '';
   openai = new OpenAI({ baseURL: `${url}/v1`, apiKey: 'none', maxRetries: 0 });
-}, 120_000);
+});
 afterAll(async () => {
   await router.stop();
   await upstream.kill();

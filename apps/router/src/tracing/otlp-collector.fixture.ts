@@ -1,5 +1,10 @@
 import { EventEmitter, once } from 'node:events';
-import { createServer, type IncomingHttpHeaders, type Server } from 'node:http';
+import {
+  createServer,
+  type IncomingHttpHeaders,
+  type Server,
+  type ServerResponse,
+} from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { buffer } from 'node:stream/consumers';
 import protobuf from 'protobufjs';
@@ -19,8 +24,11 @@ export interface CollectedSpan {
   readonly resource: Readonly<Record<string, unknown>>;
 }
 
-/** What the collector does with what it is sent; `never` leaves it without an answer. */
-type Behaviour = 'well' | 'status-400' | 'never';
+/**
+ * What the collector does with what it is sent: `held` waits for `release`, `never` leaves it without
+ * an answer.
+ */
+type Behaviour = 'well' | 'status-400' | 'held' | 'never';
 
 /** Takes OTLP over HTTP as a collector does: protobuf, read with the published schema. */
 export class OtlpCollector {
@@ -30,19 +38,40 @@ export class OtlpCollector {
   behaviour: Behaviour = 'well';
   readonly #server: Server;
   readonly #events = new EventEmitter();
+  readonly #held: (() => void)[] = [];
 
   private constructor() {
     this.#server = createServer((request, response) => {
       void buffer(request).then((body) => {
         this.headers.push({ ...request.headers, ':path': request.url });
         this.bodies.push(body);
-        if (this.behaviour !== 'never') {
-          if (this.behaviour === 'well') this.spans.push(...spansOf(body));
-          response.writeHead(this.behaviour === 'well' ? 200 : 400).end();
-        }
+        this.#answer(body, response);
         this.#events.emit('arrived');
       });
     });
+  }
+
+  #answer(body: Buffer, response: ServerResponse): void {
+    switch (this.behaviour) {
+      case 'well':
+        this.spans.push(...spansOf(body));
+        response.writeHead(200).end();
+        return;
+      case 'status-400':
+        response.writeHead(400).end();
+        return;
+      case 'held':
+        this.#held.push(() => this.#answer(body, response));
+        return;
+      case 'never':
+        return;
+    }
+  }
+
+  /** Answers well, from here on and what was held. */
+  release(): void {
+    this.behaviour = 'well';
+    for (const answer of this.#held.splice(0)) answer();
   }
 
   static async start(): Promise<OtlpCollector> {

@@ -22,8 +22,11 @@ export class UpstreamCertificates {
     return this.#watch === undefined ? [] : [this.#watch];
   }
 
-  /** Follows the files of this section, and those of no section before it. */
-  follow(section: RouterSection): void {
+  /**
+   * Follows the files of this section, and those of no section before it. Resolves when they are
+   * known as they are: a change from then on is not missed.
+   */
+  async follow(section: RouterSection): Promise<void> {
     const { home, renew, onProblem } = this.#options;
     this.#watch?.close();
     this.#watch = watchFiles({
@@ -31,6 +34,7 @@ export class UpstreamCertificates {
       onChange: renew,
       onProblem,
     });
+    await this.#watch.ready;
   }
 
   close(): void {

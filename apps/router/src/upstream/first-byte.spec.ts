@@ -6,6 +6,7 @@ const CHAT = { model: 'm', messages: [{ role: 'user', content: 'What is 2+2?' }]
 describe('a first_byte_s that the operator set', () => {
   const bench = useRouterBench();
   const impatient = { first_byte_s: 0.3 };
+  const patient = { first_byte_s: 60 };
 
   async function asked(council: object, body: object): Promise<Response> {
     const { post } = await bench.start({ router: { backends: { council } } });
@@ -19,7 +20,10 @@ describe('a first_byte_s that the operator set', () => {
     const { upstream } = bench;
     const council = {
       url: upstream.url('stall'),
-      fallback_urls: [{ url: upstream.url('stall') }, { url: upstream.url('well') }],
+      fallback_urls: [
+        { url: upstream.url('stall') },
+        { url: upstream.url('well'), timeouts: patient },
+      ],
       timeouts: impatient,
     };
     const answer = await asked(council, body);

@@ -5,6 +5,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { createHome, type HomePaths } from '@sanctum/catalog';
 import { initPki, issueCertificate } from '@sanctum/identity';
 import { UpstreamProgram } from '@sanctum/testing';
+import { ownPort } from '../own-port.fixture.js';
 import { startTestRouter, type TestRouter } from '../router.fixture.js';
 
 const CHAT = { model: 'm', messages: [{ role: 'user', content: 'hi' }] };
@@ -79,7 +80,8 @@ describe('mTLS towards upstreams', () => {
   });
 
   it('mixes an https primary with an http fallback', async () => {
-    const gone = await UpstreamProgram.start({ tls: { ca: server.ca.cert, ...server.server } });
+    const tls = { ca: server.ca.cert, ...server.server };
+    const gone = await UpstreamProgram.start({ tls, port: await ownPort() });
     const url = gone.url('well');
     await gone.kill();
     const { post, logged } = await withBackend({ url, fallback_urls: [plain.url('well')] });
