@@ -1,4 +1,5 @@
 /** Leaves one small JSON file a test run, from which the gate counts and says again what failed. */
+const { randomUUID } = require('node:crypto');
 const { writeFileSync } = require('node:fs');
 const path = require('node:path');
 const { stripVTControlCharacters } = require('node:util');
@@ -17,7 +18,8 @@ module.exports = class CountReporter {
       skipped: results.numPendingTests + results.numTodoTests,
       failures: results.testResults.flatMap(failuresOf),
     };
-    writeFileSync(path.join(folder, `${process.pid}.json`), JSON.stringify(report));
+    // Not under the pid: a long gate starts more processes than there are pids on some machines.
+    writeFileSync(path.join(folder, `${randomUUID()}.json`), JSON.stringify(report));
   }
 };
 

@@ -13,6 +13,9 @@ import os from 'node:os';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 
+const LOCK_LOOK_S = 5;
+const LOCK_LOOKS_MAX = 60;
+
 /** Files called `name` in the absolute folders of PATH. */
 export function filesOnPath(env, name) {
   return (env.PATH ?? '')
@@ -80,8 +83,17 @@ export function keepFromDebian({ env, say, name, probe, debianPackage }) {
   };
   const first = keepInCache({ env, say, name, probe, fill });
   if (first || process.getuid?.() !== 0) return first;
-  run('apt-get', ['update', '-qq'], env);
+  updatePackageLists(env);
   return keepInCache({ env, say, name, probe, fill });
+}
+
+/** Another apt at work, such as the daily one, is waited for; `update` has no option for that. */
+function updatePackageLists(env) {
+  for (let look = 0; look < LOCK_LOOKS_MAX; look += 1) {
+    const failure = run('apt-get', ['update', '-qq'], { ...env, LC_ALL: 'C' });
+    if (!failure?.includes('Could not get lock')) return;
+    spawnSync('sleep', [String(LOCK_LOOK_S)], { env });
+  }
 }
 
 /** Installs with Homebrew when `yes` or CI says so, else tells how; what is on PATH afterwards. */

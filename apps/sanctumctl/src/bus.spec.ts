@@ -12,6 +12,8 @@ import {
 import { Operator } from './testing/operator.js';
 
 const SUBJECT = 'sanctum.incident.failover';
+/** Heartbeats come every half of it: a shorter one takes a busy machine for a dead server. */
+const PULL = { expires: 60_000 };
 let nats: NatsHome;
 let server: NatsServer;
 let operator: Operator;
@@ -41,8 +43,12 @@ afterAll(() => nats.remove());
 
 const run = (...args: readonly string[]): Promise<string> => operator.run(...args);
 
-/** A consumer that never says it is done with a message. */
-async function neglect(): Promise<void> {
+interface DeadLetter {
+  readonly number: number;
+}
+
+/** A consumer that never says it is done with a message; what the server then says of it. */
+async function neglect(): Promise<readonly DeadLetter[]> {
   const operator = await server.connectAs('sanctumctl');
   const { consumers } = await jetstreamManager(operator, { checkAPI: false });
   await consumers.add('INCIDENTS', {
@@ -51,11 +57,23 @@ async function neglect(): Promise<void> {
     max_deliver: DELIVERIES_MAX,
   });
   const consumer = await jetstream(operator).consumers.get('INCIDENTS', 'neglectful');
-  for (let delivery = 0; delivery <= DELIVERIES_MAX; delivery += 1) {
-    const message = await consumer.next({ expires: 1000 });
+  for (let delivery = 1; delivery <= DELIVERIES_MAX; delivery += 1) {
+    const message = await consumer.next(PULL);
+    expect(message?.info.deliveryCount).toBe(delivery);
     message?.nak();
   }
+  // It is given up when it is asked for once more, which nothing answers.
+  const unanswered = consumer.next(PULL);
+  const letters = await waitUntil(
+    async () => {
+      const found = JSON.parse(await run('bus', 'dlq', '--json')) as DeadLetter[];
+      return found.length > 0 && found;
+    },
+    { what: 'the server says that a message was given up' },
+  );
   await operator.close();
+  await unanswered.catch(() => null);
+  return letters;
 }
 
 it('shows streams with their limits, and dead letters that are said again', async () => {
@@ -64,14 +82,7 @@ it('shows streams with their limits, and dead letters that are said again', asyn
   const router = await server.connectAs('sanctum-server');
   await jetstream(router).publish(SUBJECT, '{"n":1}', { msgID: 'first' });
   await router.close();
-  await neglect();
-  const letters = await waitUntil(
-    async () => {
-      const found = JSON.parse(await run('bus', 'dlq', '--json')) as { number: number }[];
-      return found.length > 0 && found;
-    },
-    { what: 'the server says that a message was given up' },
-  );
+  const letters = await neglect();
   expect(letters).toEqual([
     expect.objectContaining({
       stream: 'INCIDENTS',
@@ -90,11 +101,11 @@ it('shows streams with their limits, and dead letters that are said again', asyn
   expect(await run('bus', 'dlq')).toBe('No dead letters.\n');
   expect(await run('bus', 'streams')).toMatch(/INCIDENTS +2 /);
   expect(await run('bus', 'replay', '--all')).toBe('No dead letters.\n');
-}, 60_000);
+});
 
 it('says that NATS does not answer', async () => {
   const { url } = server;
+  // For good: its port may be another's by now.
   await server.kill();
   await expect(run('bus', 'streams')).rejects.toThrow(`NATS at ${url} does not answer`);
-  await server.restart();
 });

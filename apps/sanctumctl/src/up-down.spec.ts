@@ -1,13 +1,17 @@
 import { once } from 'node:events';
-import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmdirSync, statSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { commandOf, findProcess, listProcesses } from '@sanctum/catalog';
+import { commandOf, findProcess, listProcesses, withProcessLock } from '@sanctum/catalog';
+import { ControlClient } from '@sanctum/supervision';
 import { waitUntil } from '@sanctum/testing';
 import type { StatusReport } from './commands/status.js';
 import { Checkout } from './testing/checkout.js';
+
+/** For what takes a second on a machine with nothing else to do. */
+const COMMAND_MS = 60_000;
 
 let checkout: Checkout;
 beforeAll(async () => {
@@ -18,6 +22,7 @@ afterAll(async () => {
 });
 afterEach(async () => {
   checkout.refuse(undefined);
+  checkout.release();
   await checkout.run('down');
 });
 
@@ -113,6 +118,14 @@ describe('up --detach', () => {
     expect((await checkout.run('down')).stdout).toContain('Nothing is running');
   });
 
+  it('starts what is down beside a supervisor that runs', async () => {
+    await started();
+    await new ControlClient(join(checkout.home, 'state/supervisor.sock')).stop('router');
+    const again = await checkout.run('up', '--detach', '--ports', 'auto');
+    expect(again).toMatchObject({ code: 0 });
+    expect(again.stdout).toContain('→ "4"');
+  });
+
   it('brings back a service that is killed', async () => {
     await started();
     const engine = async () => (await readStatus()).services.find(({ name }) => name === 'engine');
@@ -123,7 +136,7 @@ describe('up --detach', () => {
         const now = await engine();
         return now?.healthy === true && now.pid !== before?.pid && now;
       },
-      { what: 'the engine is back' },
+      { what: 'the engine is back', timeoutMs: COMMAND_MS },
     );
     expect(after.restarts).toBe(1);
   });
@@ -237,6 +250,22 @@ describe('two at once', () => {
     expect(report.services.map(({ healthy }) => healthy)).toEqual([true, true, true]);
     expect(report.services.map(({ restarts }) => restarts)).toEqual([0, 0, 0]);
   });
+
+  it('take turns from the ports to what listens on them', async () => {
+    await started();
+    await checkout.run('down');
+    const lock = join(checkout.home, 'state/up.lock');
+    const kept = ['state/ports.json', 'config/nats.conf'].map((name) => join(checkout.home, name));
+    const read = () => kept.map((file) => [statSync(file).ino, readFileSync(file, 'utf8')]);
+    const before = read();
+    await withProcessLock(lock, 0, async () => {
+      const late = await checkout.run('up', '--detach', '--ports', 'auto');
+      expect(late).toMatchObject({ code: 1 });
+      expect(late.stderr).toContain(`${lock} is held by process ${process.pid}`);
+    });
+    expect(read()).toEqual(before);
+    await started();
+  });
 });
 
 describe('up in the foreground', () => {
@@ -244,7 +273,7 @@ describe('up in the foreground', () => {
     'ends with %s and leaves nothing',
     async (signal) => {
       const up = await checkout.start('up', '--ports', 'auto');
-      await up.line((line) => line.includes('Ctrl-C stops everything'));
+      await up.line((line) => line.includes('Ctrl-C stops everything'), COMMAND_MS);
       const report = await readStatus();
       expect(report.supervisor?.pid).toBe(up.pid);
       up.signal(signal);
@@ -255,16 +284,20 @@ describe('up in the foreground', () => {
 
   it('ends when somebody runs down', async () => {
     const up = await checkout.start('up', '--ports', 'auto');
-    await up.line((line) => line.includes('Ctrl-C stops everything'));
+    await up.line((line) => line.includes('Ctrl-C stops everything'), COMMAND_MS);
     expect((await checkout.run('down')).code).toBe(0);
     expect(await up.exited).toEqual({ code: 0, signal: null });
   });
 
   it('can be cut short while it starts', async () => {
+    await started();
+    await checkout.run('down');
+    checkout.hold();
     const up = await checkout.start('up', '--ports', 'auto');
-    await up.line((line) => line.startsWith('✓ nats '));
+    await up.line((line) => line.startsWith('✓ nats '), COMMAND_MS);
     up.signal('SIGINT');
-    await up.exited;
+    expect(await up.exited).toEqual({ code: 1, signal: null });
+    expect(up.lines).toContain('sanctumctl: Stopped before engine was ready.');
     expect((await readStatus()).services.flatMap(({ pids }) => pids)).toEqual([]);
   });
 });
@@ -281,7 +314,7 @@ describe('run-service', () => {
     expect(unknown.stderr).toContain('no service "nobody"; there are: nats, engine, router');
 
     const engine = await checkout.start('run-service', 'engine');
-    await engine.line((line) => line === 'engine listens');
+    await engine.line((line) => line === 'engine listens', COMMAND_MS);
     engine.signal('SIGTERM');
     expect(await engine.exited).toEqual({ code: 0, signal: null });
     checkout.refuse('bad weights');
@@ -293,7 +326,7 @@ describe('run-service', () => {
     await started();
     await checkout.run('down');
     const engine = await checkout.start('run-service', 'engine');
-    await engine.line((line) => line === 'engine listens');
+    await engine.line((line) => line === 'engine listens', COMMAND_MS);
     const child = listProcesses().find(({ parent }) => parent === engine.pid);
     process.kill(known(child?.pid), 'SIGKILL');
     expect(await engine.exited).toEqual({ code: 128 + 9, signal: null });

@@ -30,6 +30,19 @@ export function readRepo(root: string): Repo {
   );
   const files = paths
     .filter((name) => TEXT.test(name) && !DATA.test(name))
-    .map((name) => ({ path: name, text: readFileSync(path.join(root, name), 'utf8') }));
+    .flatMap((name) => {
+      const text = tryRead(path.join(root, name));
+      return text === undefined ? [] : [{ path: name, text }];
+    });
   return { files, paths: new Set(paths) };
+}
+
+/** Undefined for a file that went since it was listed: others work in the checkout meanwhile. */
+function tryRead(file: string): string | undefined {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
 }

@@ -1,5 +1,6 @@
+import { once } from 'node:events';
+import { connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { pickFreePorts } from '@sanctum/catalog';
 import { UpstreamProgram } from '@sanctum/testing';
 import { streamChat } from './chat-client.js';
 import { Conversation, EXCHANGES_MAX } from './conversation.js';
@@ -47,11 +48,13 @@ describe('streamChat', () => {
   });
 
   it('says how to start what is not there', async () => {
-    const { port } = await pickFreePorts(['port']);
-    const options = { router: `http://127.0.0.1:${port}`, model: undefined };
-    await expect(streamChat(question, options, () => undefined)).rejects.toThrow(
-      /ECONNREFUSED.*sanctumctl up/,
-    );
+    // The near end of a connection: nobody listens on its port, and nobody else can meanwhile.
+    const held = connect(upstream.port, '127.0.0.1');
+    await once(held, 'connect');
+    const options = { router: `http://127.0.0.1:${held.localPort ?? 0}`, model: undefined };
+    const asked = streamChat(question, options, () => undefined);
+    await expect(asked).rejects.toThrow(/ECONNREFUSED.*sanctumctl up/);
+    held.destroy();
   });
 });
 

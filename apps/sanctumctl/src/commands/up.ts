@@ -1,4 +1,5 @@
-import { loadInstance, type Instance } from '@sanctum/catalog';
+import { join } from 'node:path';
+import { createHome, loadInstance, withProcessLock, type Instance } from '@sanctum/catalog';
 import { natsCapabilities } from '@sanctum/contracts';
 import { ControlClient } from '@sanctum/supervision';
 import { ensureCouncilToken } from '../instance/council-token.js';
@@ -37,22 +38,14 @@ export interface UpOptions {
  * foreground it then stays until everything is stopped.
  */
 export async function up(options: UpOptions): Promise<void> {
-  const { site, terminal, only, withFallback } = options;
-  const selection = { only, withFallback };
+  const { site, terminal, only } = options;
   if (await alreadyRunning(options)) {
     return;
   }
-  const instance = await prepare(options);
-  const engineWatch = new EngineWatch(site);
-  let launch: Launch;
-  try {
-    launch = options.detach
-      ? await launchDetached(site, selection)
-      : await launchHere(site, selection);
-    await follow(launch, engineWatch, options);
-  } finally {
-    await engineWatch.stop();
-  }
+  const { state } = createHome(site.paths.home);
+  // Of two at once, one would write ports and nats.conf under the services that the other starts.
+  const lock = join(state, 'up.lock');
+  const { instance, launch } = await withProcessLock(lock, 0, () => start(options));
   if (only === undefined) {
     await greet(instance, options);
   }
@@ -60,6 +53,22 @@ export async function up(options: UpOptions): Promise<void> {
     terminal.say('Ctrl-C stops everything.');
     await launch.ended;
     terminal.say('Stopped.');
+  }
+}
+
+/** From a home that may lack everything to services that are ready. */
+async function start(options: UpOptions): Promise<{ instance: Instance; launch: Launch }> {
+  const { site, only, withFallback } = options;
+  const instance = await prepare(options);
+  const engineWatch = new EngineWatch(site);
+  try {
+    const launch = options.detach
+      ? await launchDetached(site, { only, withFallback })
+      : await launchHere(site, { only, withFallback });
+    await follow(launch, engineWatch, options);
+    return { instance, launch };
+  } finally {
+    await engineWatch.stop();
   }
 }
 
@@ -83,6 +92,13 @@ async function alreadyRunning(options: UpOptions): Promise<boolean> {
     return false;
   }
   terminal.say(`Sanctum is already running in ${site.paths.home} (supervisor ${pid}).`);
+  for (const { name, state, url } of services) {
+    if (state === 'ready' || !wanted.includes(name)) continue;
+    await terminal.step(name, async () => {
+      await client.start(name);
+      return { value: undefined, detail: url };
+    });
+  }
   if (only === undefined) {
     await greet(instance, { site, terminal });
   }

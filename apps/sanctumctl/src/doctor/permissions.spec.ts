@@ -53,7 +53,11 @@ describe('permissions that doctor insists on', () => {
     const { instanceFile } = operator.site.paths;
     writeFileSync(instanceFile, JSON.stringify({ instance: { name: 'home' }, services }));
     expect(await permissions()).toMatchObject({ level: 'ok' });
-    files.forEach((file) => writeFileSync(file, 'secret', { mode: 0o604 }));
+    for (const file of files) {
+      writeFileSync(file, 'secret');
+      // Whatever the umask leaves of a mode that a file is made with.
+      chmodSync(file, 0o604);
+    }
     expect(await permissions()).toMatchObject({
       level: 'fail',
       detail: `others may read ${files.join(', ')}`,

@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -82,6 +82,25 @@ describe('the Python fallback', () => {
     pythonThatSays('python3.12', '3 12');
     await expect(ensureFallback(site, instance)).rejects.toThrow(/could not be made \(-m venv/);
     expect(findFallback(site)).toBeUndefined();
+  });
+
+  it('has one environment, also for two homes that ask for it at once', async () => {
+    pythonThatSays('python3', '3 12');
+    const python = join(folder, 'bin', 'python3');
+    // Its `-m venv` makes another such Python, once; whatever else it is to do goes well.
+    const venv = 'mkdir -p "$3/bin" && cp "$0" "$3/bin/python3"';
+    const script = readFileSync(python, 'utf8').replace(
+      'exit 9',
+      `[ "$2" != venv ] || { echo made >> "${folder}/made" && ${venv}; }`,
+    );
+    writeFileSync(python, script);
+    const other = locateSite(environment(), join(folder, 'other'));
+    const [one, two] = await Promise.all(
+      [site, other].map((home) => ensureFallback(home, instance)),
+    );
+    expect(one).toEqual(two);
+    expect(one).toEqual(findFallback(site));
+    expect(readFileSync(join(folder, 'made'), 'utf8')).toBe('made\n');
   });
 
   it('runs with its caps, after nothing and before nothing', () => {

@@ -1,9 +1,9 @@
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
-import type { Instance } from '@sanctum/catalog';
+import { withProcessLock, type Instance } from '@sanctum/catalog';
 import { messageOf, SanctumError } from '@sanctum/errors';
 import { onPath } from './nats-server.js';
 import type { Site } from './site.js';
@@ -42,6 +42,17 @@ export function findFallback(site: Site): FallbackProgram | undefined {
 export async function ensureFallback(site: Site, instance: Instance): Promise<FallbackProgram> {
   const found = findFallback(site);
   if (found !== undefined) return found;
+  const { folder } = locate(site);
+  mkdirSync(dirname(folder), { recursive: true });
+  // Homes share the cache: who comes second waits for the environment that the first one makes.
+  return withProcessLock(
+    `${folder}.lock`,
+    INSTALL_TIMEOUT_MS,
+    async () => findFallback(site) ?? (await makeFallback(site, instance)),
+  );
+}
+
+async function makeFallback(site: Site, instance: Instance): Promise<FallbackProgram> {
   const { folder, marker, requirements, script } = locate(site);
   const python = await usablePython(site, instance.services.fallback?.python);
   // Without its marker it was left unfinished.

@@ -228,12 +228,12 @@ describe('serviceSpecs', () => {
     ]);
   });
 
-  it('reaches a listener on every address over loopback', () => {
+  it.each(['0.0.0.0', '192.168.1.5'])('reaches a router at %s over loopback', (host) => {
     const { instance } = ensureInstance(site);
     const { router } = instance.services;
     const open = {
       ...instance,
-      services: { ...instance.services, ...(router && { router: { ...router, host: '0.0.0.0' } }) },
+      services: { ...instance.services, ...(router && { router: { ...router, host } }) },
     };
     expect(specs(open)[2]?.url).toBe('http://127.0.0.1:8900');
   });

@@ -1,8 +1,7 @@
 import type { Instance } from '@sanctum/catalog';
-import { isLoopbackHost } from '@sanctum/contracts';
+import { isLocalHost, isLoopbackHost } from '@sanctum/contracts';
 import { serviceUrls } from './service-specs.js';
 
-const ANY_ADDRESS = new Set(['0.0.0.0', '::']);
 const DEFAULT_PORTS: Readonly<Record<string, string>> = { 'http:': '80', 'https:': '443' };
 
 /** The service of an instance that listens where a URL leads, by name. */
@@ -30,7 +29,7 @@ export function serviceAt(instance: Instance, url: string): string | undefined {
 
 function reaches(host: string, listener: string): boolean {
   if (host === listener) return true;
-  return isLoopbackHost(host) && (isLoopbackHost(listener) || ANY_ADDRESS.has(listener));
+  return isLoopbackHost(host) && isLocalHost(listener);
 }
 
 function bare(hostname: string): string {

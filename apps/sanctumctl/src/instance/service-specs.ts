@@ -1,5 +1,6 @@
 import { basename } from 'node:path';
 import type { HomePaths, Instance } from '@sanctum/catalog';
+import { isLocalHost, loopbackOf } from '@sanctum/contracts';
 import { DEFAULT_RESTART, type Probe, type ServiceSpec } from '@sanctum/supervision';
 import { FALLBACK_SERVICE, type FallbackProgram } from './fallback.js';
 
@@ -13,7 +14,6 @@ const ROUTER_STARTUP_MS = 60_000;
 const STOP_MARGIN_MS = 5_000;
 /** What the services take where instance.yaml says nothing. */
 const DRAIN_DEFAULT_S = { engine: 10, router: 30, fallback: 10 };
-const ANY_ADDRESS = new Set(['0.0.0.0', '::']);
 
 /**
  * What a request allocates dies with it. Collected early it also lets go of its socket buffers: the
@@ -58,9 +58,11 @@ export function serviceUrls(instance: Instance): Readonly<Record<string, string>
     }),
     ...(nats?.enabled === true && { nats: origin('tls', nats.host, nats.port) }),
     ...(engine?.enabled === true && {
-      engine: origin('https', engine.listeners.tls.hosts[0], engine.listeners.tls.port),
+      engine: origin('https', loopbackOf(engine.listeners.tls.hosts), engine.listeners.tls.port),
     }),
-    ...(router?.enabled === true && { router: origin('http', router.host, router.port) }),
+    ...(router?.enabled === true && {
+      router: origin('http', loopbackOf([router.host]), router.port),
+    }),
   };
 }
 
@@ -176,7 +178,7 @@ function stopTimeout(drainS: number): number {
 }
 
 /** A listener on every address is reached over loopback. */
-function origin(scheme: string, host: string | undefined, port: number): string {
-  const name = host === undefined || ANY_ADDRESS.has(host) ? '127.0.0.1' : host;
+function origin(scheme: string, host: string, port: number): string {
+  const name = isLocalHost(host) ? loopbackOf([host]) : host;
   return `${scheme}://${name.includes(':') ? `[${name}]` : name}:${port}`;
 }

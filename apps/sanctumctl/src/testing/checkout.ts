@@ -17,11 +17,15 @@ import { natsServerPath, RunningProgram } from '@sanctum/testing';
 const REPOSITORY = fileURLToPath(new URL('../../../..', import.meta.url));
 const HASH_WORKER = join(REPOSITORY, 'libs', 'manifest', 'src', 'hash-worker.mjs');
 
-/** Stands where the engine's bundle would: mTLS, /health/ready; what `refuse` holds it says and dies. */
+/**
+ * Stands where the engine's bundle would: mTLS, /health/ready; what `refuse` holds it says and dies.
+ * While there is a `hold` it serves nothing.
+ */
 const ENGINE = `
 import { existsSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:https';
 import { join } from 'node:path';
+process.on('SIGTERM', () => process.exit(0));
 const home = process.env.SANCTUM_HOME;
 const refusal = join(home, 'refuse');
 if (existsSync(refusal)) {
@@ -30,7 +34,7 @@ if (existsSync(refusal)) {
 }
 const certs = join(home, 'certs');
 const { ports } = JSON.parse(readFileSync(join(home, 'state/ports.json'), 'utf8'));
-createServer(
+const server = createServer(
   {
     ca: readFileSync(join(certs, 'ca.crt')),
     cert: readFileSync(join(certs, 'server.crt')),
@@ -39,8 +43,9 @@ createServer(
     rejectUnauthorized: true,
   },
   (request, response) => response.writeHead(request.url === '/health/ready' ? 200 : 404).end(),
-).listen(ports['engine.tls'], '127.0.0.1', () => console.log('engine listens'));
-process.on('SIGTERM', () => process.exit(0));
+);
+if (existsSync(join(home, 'hold'))) setInterval(() => undefined, 1_000);
+else server.listen(ports['engine.tls'], '127.0.0.1', () => console.log('engine listens'));
 `;
 
 /** Stands where the router's bundle would: adds the numbers of the question it is asked. */
@@ -142,11 +147,25 @@ export class Checkout {
     }
   }
 
+  /** Keeps engines that start from becoming ready, until `release`. */
+  hold(): void {
+    writeFileSync(this.#holdFile, '');
+  }
+
+  /** Engines that start from now on serve. */
+  release(): void {
+    rmSync(this.#holdFile, { force: true });
+  }
+
   async remove(): Promise<void> {
     if (existsSync(join(this.home, 'instance.yaml'))) {
       await this.run('down');
     }
     rmSync(this.root, { recursive: true, force: true });
+  }
+
+  get #holdFile(): string {
+    return join(this.home, 'hold');
   }
 
   get #main(): string {
