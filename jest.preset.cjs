@@ -20,7 +20,8 @@ module.exports = {
     ],
   },
   reporters: ['default', require.resolve('./tools/launcher/count-reporter.cjs')],
-  testTimeout: 30_000,
+  // Programs are started and waited for; a machine that does other work too is slow at that.
+  testTimeout: 120_000,
   forceExit: false,
   detectOpenHandles: false,
 };

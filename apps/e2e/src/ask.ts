@@ -21,7 +21,8 @@ export async function ask(origin: string, asked: Question = {}): Promise<Answer>
   const messages = [{ role: 'user', content: question }];
   const response = await fetch(`${origin}/v1/chat/completions`, {
     method: 'POST',
-    headers: { 'content-type': 'application/json' },
+    // A kept connection may be closed by a router that is killed at the moment it is used again.
+    headers: { 'content-type': 'application/json', connection: 'close' },
     body: JSON.stringify({ model: 'council-secure', temperature: 0, messages, ...fields }),
   });
   const text = await response.text();

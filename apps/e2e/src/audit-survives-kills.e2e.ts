@@ -34,9 +34,10 @@ describe('the audit of an instance', () => {
     const anchored = await waitUntil(
       async () => {
         const found = await verify();
-        return found.chains.every(({ anchors }) => anchors.held > 0) && found;
+        const held = found.chains.filter(({ anchors }) => anchors.held > 0);
+        return held.length === 2 && found;
       },
-      { what: 'router and engine have seen each other' },
+      { what: 'router and engine have seen each other', timeoutMs: 60_000 },
     );
     expect(anchored.ok).toBe(true);
     expect(anchored.chains.map(({ service }) => service)).toEqual(['engine', 'router']);
@@ -47,7 +48,7 @@ describe('the audit of an instance', () => {
         const router = await instance.service('router');
         return router.healthy && router.pid !== pid;
       },
-      { what: 'the router is back' },
+      { what: 'the router is back', timeoutMs: 60_000 },
     );
     await ask(await instance.url('router'));
     const after = await verify();

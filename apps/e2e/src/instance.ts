@@ -76,6 +76,12 @@ export function killAll(pids: readonly number[]): void {
   for (const pid of pids.toReversed()) process.kill(pid, 'SIGKILL');
 }
 
+/** On Linux. */
+export async function parentOf(pid: number): Promise<number> {
+  const status = await readFile(`/proc/${pid}/status`, 'utf8');
+  return Number(/^PPid:\t(\d+)$/m.exec(status)?.[1]);
+}
+
 export function runProgram(file: string, args: readonly string[]): Promise<CommandResult> {
   return new Promise((resolve, reject) => {
     const child = spawn(file, args, { cwd: checkout, stdio: ['ignore', 'pipe', 'pipe'] });

@@ -28,7 +28,10 @@ export async function startSecondEngine(): Promise<SecondEngine> {
     { stdio: ['ignore', 'pipe', 'inherit'] },
   );
   try {
-    return { url: await readyUrl(child), kill: () => child.kill('SIGKILL') };
+    const url = await readyUrl(child);
+    // It says a line for every request, and must not come to wait until somebody reads them.
+    child.stdout.resume();
+    return { url, kill: () => child.kill('SIGKILL') };
   } catch (error) {
     child.kill('SIGKILL');
     throw error;

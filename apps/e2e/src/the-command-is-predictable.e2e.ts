@@ -1,5 +1,6 @@
-import { createServer, type AddressInfo, type Server } from 'node:net';
+import { once } from 'node:events';
 import { readFile, writeFile } from 'node:fs/promises';
+import { createServer, type AddressInfo } from 'node:net';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { Instance, processesNaming } from './instance.js';
@@ -40,10 +41,11 @@ describe('sanctumctl is predictable', () => {
 
   it('names the process that holds a port it needs', async () => {
     expect((await instance.up()).code).toBe(0);
-    const port = Number(new URL(await instance.url('router')).port);
     expect((await instance.run('down')).code).toBe(0);
+    const squatter = createServer().listen(0, '127.0.0.1');
+    await once(squatter, 'listening');
+    const { port } = squatter.address() as AddressInfo;
     await pinRouterPort(instance.home, port);
-    const squatter = await listen(port);
     try {
       const { code, stdout, stderr } = await instance.run('up', '--detach', '--yes');
       expect(code).not.toBe(0);
@@ -71,15 +73,4 @@ async function pinRouterPort(home: string, port: number): Promise<void> {
   const text = await readFile(file, 'utf8');
   expect(text).toContain('port: 8900');
   await writeFile(file, text.replace('port: 8900', `port: ${port}`));
-}
-
-function listen(port: number): Promise<Server> {
-  const server = createServer();
-  return new Promise((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(port, '127.0.0.1', () => {
-      expect((server.address() as AddressInfo).port).toBe(port);
-      resolve(server);
-    });
-  });
 }

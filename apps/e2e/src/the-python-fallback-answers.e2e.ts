@@ -1,17 +1,10 @@
-import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { ask, type Answer } from './ask.js';
-import { Instance, killAll } from './instance.js';
+import { Instance, killAll, parentOf } from './instance.js';
 
 const QUESTIONS = ['What is 2+2?', 'What is 3+4?', 'What is 5+1?'];
 /** The first run downloads and installs mlx-lm. */
 const SETUP_MS = 900_000;
-
-/** On Linux. */
-async function parentOf(pid: number): Promise<number> {
-  const status = await readFile(`/proc/${pid}/status`, 'utf8');
-  return Number(/^PPid:\t(\d+)$/m.exec(status)?.[1]);
-}
 
 describe('with the engine stopped, the same question gets the same answer', () => {
   let instance: Instance;
