@@ -46,4 +46,10 @@ describe('UpstreamProgram', () => {
     await expect(answer).rejects.toThrow();
     expect(await upstream.closed(id)).toBe(false);
   });
+
+  it('says that it cannot listen', async () => {
+    await expect(UpstreamProgram.start({ port: upstream.port })).rejects.toThrow(
+      'the upstream ended with 1 before it listened',
+    );
+  });
 });

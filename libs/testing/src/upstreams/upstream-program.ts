@@ -53,10 +53,14 @@ export class UpstreamProgram {
     });
   }
 
-  /** Resolves when the program listens on loopback. */
+  /** Resolves when the program listens on loopback; throws when it ends before, its port taken. */
   static async start(options: UpstreamProgramOptions = {}): Promise<UpstreamProgram> {
     const program = new UpstreamProgram(options);
-    await once(program.#events, 'listening');
+    const died = once(program.#child, 'exit').then(([code, signal]) => {
+      throw new Error(`the upstream ended with ${code ?? signal} before it listened`);
+    });
+    died.catch(() => undefined);
+    await Promise.race([once(program.#events, 'listening'), died]);
     return program;
   }
 
