@@ -10,7 +10,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { GENESIS, hashLine, LINE_BYTES_MAX, type AuditLine } from './audit-line.js';
 import { AuditLog } from './audit-log.js';
@@ -19,8 +19,6 @@ import { readLines } from './read-chain.js';
 import { listSegments } from './segments.js';
 import { verifyChains, type ChainReport } from './verify-chain.js';
 
-// Some thousand syncs of a slow disk.
-jest.setTimeout(180_000);
 let root: string;
 let dir: string;
 let opened: AuditLog[] = [];

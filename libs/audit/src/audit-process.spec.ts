@@ -4,15 +4,13 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { hashesAt, readLines } from './read-chain.js';
 import { verifyChains } from './verify-chain.js';
 
 const WRITER = fileURLToPath(new URL('./audit-writer.fixture.ts', import.meta.url));
 const HOOKS = fileURLToPath(new URL('../../testing/src/source-register.mjs', import.meta.url));
 const KILLS = 12;
-// Each starts a program from its source.
-jest.setTimeout(180_000);
 
 interface Told {
   readonly open?: true;
